@@ -1,0 +1,201 @@
+// Package chain judges the headers of a signed-slot chain: authorities listed
+// in the genesis take turns, one slot each; a block is valid only in its slot
+// and from its authority; the slot of a dead authority stays empty. It is a
+// test network's clock, registry and log, not a currency (DESIGN.md section 4).
+//
+// What the blocks hold is judged by packages state and engine.
+package chain
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"time"
+
+	"github.com/proctornet/proctor/params"
+	"github.com/proctornet/proctor/wire"
+)
+
+// Limits of a genesis file.
+const (
+	MaxGenesisSize  = 16 << 20 // bytes
+	MaxGenesisNodes = 10_000
+	MinSlot         = 50 * time.Millisecond
+	MaxSlot         = time.Hour
+
+	minYear, maxYear = 1970, 2200 // of Genesis.Time
+)
+
+// TrustedDealer marks a quorum whose secret shares were made in one place by
+// somebody who could have kept them, instead of by DKG.
+const TrustedDealer = "trusted-dealer"
+
+// ErrGenesis means that a genesis file cannot be used; the text says why.
+var ErrGenesis = errors.New("genesis")
+
+// Genesis is all that the nodes of a network must agree on before they meet.
+// Its hash is the parent of the first block and the network's identity.
+type Genesis struct {
+	Network        string         `json:"network"` // name in params
+	Profile        string         `json:"profile"` // name in params
+	Time           time.Time      `json:"time"`    // start of slot 0
+	SlotMillis     int64          `json:"slot_ms"` // length of a slot, milliseconds
+	Authorities    []wire.Hash    `json:"authorities"`
+	Nodes          []GenesisNode  `json:"nodes"`
+	PlatformQuorum *GenesisQuorum `json:"platform_quorum,omitempty"`
+}
+
+// GenesisNode registers one service node at height 0.
+type GenesisNode struct {
+	Name        string           `json:"name"` // for people; not part of any rule
+	ProTxHash   wire.Hash        `json:"protx_hash"`
+	Evo         bool             `json:"evo"`
+	OperatorKey wire.OperatorKey `json:"operator_key"`
+	ServiceKey  wire.ServiceKey  `json:"service_key"`
+
+	// Addresses are multiaddresses. A node registered without any is
+	// PoSe-banned until an update-service names one (spec/dash.md 2.3).
+	Addresses []string `json:"addresses"`
+}
+
+// GenesisQuorum is a platform quorum that stands until DKG can make one.
+type GenesisQuorum struct {
+	MadeBy      string           `json:"made_by"` // TrustedDealer
+	QuorumHash  wire.Hash        `json:"quorum_hash"`
+	MinedHeight int32            `json:"mined_height"` // exists from here on
+	Threshold   int              `json:"threshold"`
+	PublicKey   wire.OperatorKey `json:"public_key"`
+	Members     []wire.Hash      `json:"members"` // ProTxHashes in member-index order
+}
+
+// ParseGenesis reads a genesis file and checks everything but the curve
+// points. Every error wraps ErrGenesis.
+func ParseGenesis(b []byte) (Genesis, error) {
+	var g Genesis
+	if len(b) > MaxGenesisSize {
+		return g, fmt.Errorf("%w: file of %d bytes, at most %d", ErrGenesis, len(b), MaxGenesisSize)
+	}
+	d := json.NewDecoder(bytes.NewReader(b))
+	d.DisallowUnknownFields()
+	if err := d.Decode(&g); err != nil {
+		return g, fmt.Errorf("%w: %w", ErrGenesis, err)
+	}
+	if _, err := d.Token(); err != io.EOF {
+		return g, fmt.Errorf("%w: something follows the closing brace", ErrGenesis)
+	}
+	if err := g.check(); err != nil {
+		return g, fmt.Errorf("%w: %w", ErrGenesis, err)
+	}
+	return g, nil
+}
+
+func (g Genesis) check() error {
+	if _, err := params.NetworkByName(g.Network); err != nil {
+		return err
+	}
+	if _, err := params.ProfileByName(g.Profile); err != nil {
+		return err
+	}
+	// Not by Slot, which may wrap.
+	if ms := g.SlotMillis; ms < MinSlot.Milliseconds() || ms > MaxSlot.Milliseconds() {
+		return fmt.Errorf("slot_ms is %d, want %d to %d", g.SlotMillis, MinSlot.Milliseconds(), MaxSlot.Milliseconds())
+	}
+	// SlotAt counts in a Duration, which spans 292 years, and Hash needs a year
+	// of four digits in UTC.
+	if y := g.Time.UTC().Year(); y < minYear || y > maxYear {
+		return fmt.Errorf("time is %s, want a year from %d to %d", g.Time, minYear, maxYear)
+	}
+	if n := len(g.Nodes); n < 1 || n > MaxGenesisNodes {
+		return fmt.Errorf("%d nodes, want 1 to %d", n, MaxGenesisNodes)
+	}
+	known := make(map[wire.Hash]GenesisNode, len(g.Nodes))
+	services := make(map[wire.ServiceKey]bool, len(g.Nodes))
+	for _, n := range g.Nodes {
+		if _, twice := known[n.ProTxHash]; twice || n.ProTxHash.IsZero() {
+			return fmt.Errorf("node %q: protx_hash %s is zero or stands twice", n.Name, n.ProTxHash)
+		}
+		// Under the all-zero key, a point of order 4, anybody can sign.
+		if n.ServiceKey == (wire.ServiceKey{}) || services[n.ServiceKey] {
+			return fmt.Errorf("node %q: service_key %s is zero or stands twice", n.Name, n.ServiceKey)
+		}
+		if len(n.Addresses) > wire.MaxAddresses {
+			return fmt.Errorf("node %q has %d addresses, at most %d", n.Name, len(n.Addresses), wire.MaxAddresses)
+		}
+		for _, a := range n.Addresses {
+			if err := wire.CheckAddress(a); err != nil {
+				return fmt.Errorf("node %q: %w", n.Name, err)
+			}
+		}
+		known[n.ProTxHash] = n
+		services[n.ServiceKey] = true
+	}
+	if len(g.Authorities) < 1 {
+		return errors.New("no authority: nobody could make a block")
+	}
+	for _, a := range g.Authorities {
+		if _, ok := known[a]; !ok {
+			return fmt.Errorf("authority %s is not among the nodes", a)
+		}
+	}
+	if g.PlatformQuorum == nil {
+		return nil
+	}
+	return g.PlatformQuorum.check(known)
+}
+
+func (q GenesisQuorum) check(nodes map[wire.Hash]GenesisNode) error {
+	if q.MadeBy != TrustedDealer {
+		return fmt.Errorf("platform_quorum made_by is %q, want %q", q.MadeBy, TrustedDealer)
+	}
+	if q.MinedHeight < 0 {
+		return fmt.Errorf("platform_quorum mined_height is %d, want 0 or more", q.MinedHeight)
+	}
+	if q.Threshold < 1 || q.Threshold > len(q.Members) {
+		return fmt.Errorf("platform_quorum threshold is %d of %d members", q.Threshold, len(q.Members))
+	}
+	seen := make(map[wire.Hash]bool, len(q.Members))
+	for _, m := range q.Members {
+		if n, ok := nodes[m]; !ok || !n.Evo {
+			return fmt.Errorf("platform_quorum member %s is not an evonode of this network", m)
+		}
+		if seen[m] {
+			return fmt.Errorf("platform_quorum member %s stands twice", m)
+		}
+		seen[m] = true
+	}
+	return nil
+}
+
+// Slot returns the length of a slot.
+func (g Genesis) Slot() time.Duration { return time.Duration(g.SlotMillis) * time.Millisecond }
+
+// SlotAt returns the slot that t lies in; slot 0 before the genesis.
+func (g Genesis) SlotAt(t time.Time) uint64 {
+	since := t.Sub(g.Time)
+	if since < 0 {
+		return 0
+	}
+	return uint64(since / g.Slot())
+}
+
+// SlotStart returns when a slot begins.
+func (g Genesis) SlotStart(slot uint64) time.Time {
+	return g.Time.Add(time.Duration(slot) * g.Slot())
+}
+
+// Authority returns the node whose turn a slot is.
+func (g Genesis) Authority(slot uint64) wire.Hash {
+	return g.Authorities[slot%uint64(len(g.Authorities))]
+}
+
+// Hash identifies the network.
+func (g Genesis) Hash() wire.Hash {
+	g.Time = g.Time.UTC()
+	b, err := json.Marshal(g)
+	if err != nil {
+		panic(err) // every field encodes: only a time beyond year 9999 does not, and ParseGenesis has read it
+	}
+	return wire.DoubleHash([]byte("proctor/genesis/1"), b)
+}

@@ -1,0 +1,212 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"go.uber.org/goleak"
+
+	"github.com/proctornet/proctor/config"
+)
+
+func TestMain(m *testing.M) {
+	for _, entry := range os.Environ() { // what stands in the developer's environment is not under test
+		if name, _, _ := strings.Cut(entry, "="); strings.HasPrefix(name, config.EnvPrefix) {
+			os.Unsetenv(name)
+		}
+	}
+	var err error
+	if builtIn, err = os.MkdirTemp("", "proctor-test-"); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
+	goleak.VerifyTestMain(m, goleak.Cleanup(func(code int) {
+		os.RemoveAll(builtIn)
+		os.Exit(code)
+	}))
+}
+
+var builtIn string // directory of the binary
+
+// build makes the binary that users run, once for all tests that need it.
+var build = sync.OnceValues(func() (string, error) {
+	path := filepath.Join(builtIn, "proctor")
+	if out, err := exec.Command("go", "build", "-o", path, ".").CombinedOutput(); err != nil {
+		return "", fmt.Errorf("go build: %w\n%s", err, out)
+	}
+	return path, nil
+})
+
+// outcome is what a user sees of one command line.
+type outcome struct {
+	args           []string
+	code           int
+	stdout, stderr string
+}
+
+// proctor runs one command line in this process. What does not end by itself
+// is stopped.
+func proctor(t testing.TB, args ...string) outcome {
+	t.Helper()
+	ctx, stop := context.WithTimeout(context.Background(), patience)
+	defer stop()
+	var stdout, stderr bytes.Buffer
+	code := execute(ctx, args, &stdout, &stderr)
+	return outcome{args, code, stdout.String(), stderr.String()}
+}
+
+// wantOK fails the test unless the command worked in silence.
+func (o outcome) wantOK(t testing.TB) {
+	t.Helper()
+	if o.code != exitOK || o.stderr != "" {
+		t.Fatalf("proctor %.200q: exit code %d, want %d; stderr:\n%s\nstdout:\n%.2000s", o.args, o.code, exitOK, o.stderr, o.stdout)
+	}
+}
+
+// wantError fails the test unless the command said in one line what is wrong,
+// with all of the words in it, and nothing else.
+func (o outcome) wantError(t testing.TB, code int, words ...string) {
+	t.Helper()
+	if o.code != code {
+		t.Errorf("proctor %.200q: exit code %d, want %d", o.args, o.code, code)
+	}
+	if o.stdout != "" {
+		t.Errorf("proctor %.200q: stdout %q, want none", o.args, o.stdout)
+	}
+	if !strings.HasPrefix(o.stderr, "proctor: ") || strings.Count(o.stderr, "\n") != 1 || !strings.HasSuffix(o.stderr, "\n") {
+		t.Errorf("proctor %.200q: stderr is not one line:\n%s", o.args, o.stderr)
+	}
+	for _, w := range words {
+		if !strings.Contains(o.stderr, w) {
+			t.Errorf("proctor %.200q: stderr %q, want %q in it", o.args, o.stderr, w)
+		}
+	}
+	for _, never := range []string{"panic", "goroutine ", "Usage:", "runtime error"} {
+		if strings.Contains(o.stderr, never) {
+			t.Errorf("proctor %.200q: %q in stderr:\n%s", o.args, never, o.stderr)
+		}
+	}
+}
+
+const (
+	limit    = 20 * time.Second // for whatever a test waits for
+	patience = time.Minute      // with a whole command
+)
+
+// await polls until cond holds.
+func await(t testing.TB, what string, cond func() bool) {
+	t.Helper()
+	deadline := time.NewTimer(limit)
+	defer deadline.Stop()
+	tick := time.NewTicker(2 * time.Millisecond)
+	defer tick.Stop()
+	for !cond() {
+		select {
+		case <-tick.C:
+		case <-deadline.C:
+			t.Fatalf("waited %s for %s", limit, what)
+		}
+	}
+}
+
+func TestUsage_WrongInputIsOneLine(t *testing.T) {
+	full := t.TempDir()
+	if err := os.WriteFile(filepath.Join(full, "something"), nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct {
+		name  string
+		args  []string
+		words []string
+	}{
+		{"unknown command", []string{"nonsense"}, []string{`"nonsense"`, "proctor --help"}},
+		{"unknown command of a group", []string{"ban", "nonsense"}, []string{`"nonsense"`, "proctor ban --help"}},
+		{"unknown shell", []string{"completion", "nonsense"}, []string{`"nonsense"`}},
+		{"unknown flag", []string{"--nonsense"}, []string{"--nonsense", "proctor --help"}},
+		{"unknown flag of a command", []string{"demo", "--nonsense"}, []string{"--nonsense", "proctor demo --help"}},
+		{"unknown short flag", []string{"run", "-z"}, []string{"'z'"}},
+		{"flag without a value", []string{"run", "--config"}, []string{"--config"}},
+		{"extra argument to run", []string{"run", "extra"}, []string{`"extra"`}},
+		{"extra argument to config check", []string{"config", "check", "extra"}, []string{`"extra"`}},
+		{"extra argument to demo", []string{"demo", "extra"}, []string{`"extra"`}},
+		{"extra argument to ban sign", []string{"ban", "sign", "extra"}, []string{`"extra"`}},
+		{"two messages to inspect", []string{"ban", "inspect", "aa", "bb"}, []string{"1 arg", "2"}},
+		{"no message to inspect", []string{"ban", "inspect"}, []string{"1 arg", "0"}},
+		{"no message to verify", []string{"ban", "verify"}, []string{"1 arg", "0"}},
+		{"no file for a key", []string{"key", "new"}, []string{"1 arg", "0"}},
+		{"too few nodes", []string{"demo", "--nodes", "6"}, []string{"6 nodes", "7 to 30"}},
+		{"too many nodes", []string{"demo", "--nodes", "31"}, []string{"31 nodes", "7 to 30"}},
+		{"nodes is no number", []string{"demo", "--nodes", "abc"}, []string{`"abc"`, "--nodes"}},
+		{"seed below zero", []string{"demo", "--seed", "-1"}, []string{`"-1"`, "--seed"}},
+		{"unknown profile", []string{"demo", "--profile", "x"}, []string{`"x"`, "spec", "core"}},
+		{"directory is not empty", []string{"demo", "--keep", full}, []string{full, "not empty"}},
+		{"directory is a file", []string{"demo", "--keep", filepath.Join(full, "something")}, []string{"something", "not a directory"}},
+	} {
+		t.Run(c.name, func(t *testing.T) { proctor(t, c.args...).wantError(t, exitUnusable, c.words...) })
+	}
+}
+
+func TestUsage_GroupsShowTheirHelp(t *testing.T) {
+	for _, args := range [][]string{{}, {"--help"}, {"ban"}, {"config"}, {"key"}, {"completion"}, {"run", "--help"}, {"--version"}} {
+		o := proctor(t, args...)
+		o.wantOK(t)
+		if o.stdout == "" {
+			t.Errorf("proctor %q: nothing on stdout", args)
+		}
+	}
+}
+
+// Every setting can be given to the commands that read a configuration.
+func TestUsage_EverySettingIsAFlag(t *testing.T) {
+	for _, command := range []string{"run", "config check"} {
+		help := proctor(t, append(strings.Fields(command), "--help")...).stdout
+		for _, s := range config.Settings() {
+			if !strings.Contains(help, "--"+s.Key) || !strings.Contains(help, s.Help) {
+				t.Errorf("proctor %s --help: no --%s with %q", command, s.Key, s.Help)
+			}
+		}
+	}
+}
+
+func TestKeyNew(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "service.key")
+	o := proctor(t, "key", "new", path)
+	o.wantOK(t)
+	info, err := os.Stat(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := info.Mode().Perm(); got != 0o600 {
+		t.Errorf("mode %#o, want 0600", got)
+	}
+	private, err := config.ReadServiceKey(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got, want := o.stdout, fmt.Sprintf("%x\n", []byte(private)[32:]); got != want {
+		t.Errorf("stdout %q, want the public key %q", got, want)
+	}
+	secret, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if strings.Contains(o.stdout, strings.TrimSpace(string(secret))) {
+		t.Error("the secret was printed")
+	}
+
+	proctor(t, "key", "new", path).wantError(t, exitFailed, path, "exists")
+	after, err := os.ReadFile(path)
+	if err != nil || !slices.Equal(after, secret) {
+		t.Errorf("an existing key was changed (err %v)", err)
+	}
+	proctor(t, "key", "new", filepath.Join(t.TempDir(), "no", "dir")).wantError(t, exitFailed, "no such file or directory")
+}

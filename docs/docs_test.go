@@ -1,0 +1,157 @@
+// Package docs holds the tables of the documentation to the code.
+package docs
+
+import (
+	"crypto/ed25519"
+	"flag"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/proctornet/proctor/config"
+	"github.com/proctornet/proctor/node"
+	"github.com/proctornet/proctor/testnet"
+	"github.com/proctornet/proctor/validation"
+)
+
+var update = flag.Bool("update", false, "rewrite the tables")
+
+func TestTables(t *testing.T) {
+	for _, c := range []struct {
+		file, table string
+		rows        func(*testing.T) [][]string
+	}{
+		{"configuration.md", "settings", settings},
+		{"verdicts.md", "verdicts", verdicts},
+		{"metrics.md", "metrics", metrics},
+	} {
+		old, err := os.ReadFile(c.file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		place := regexp.MustCompile(`(?s)(<!-- table:` + c.table + ` -->\n).*(<!-- /table -->)`)
+		if !place.Match(old) {
+			t.Errorf("%s has no place for the table %q", c.file, c.table)
+			continue
+		}
+		text := strings.ReplaceAll(markdown(c.rows(t)), "$", "$$")
+		fresh := place.ReplaceAllString(string(old), "${1}"+text+"${2}")
+		if fresh == string(old) {
+			continue
+		}
+		if !*update {
+			t.Errorf("%s is stale: run go test ./docs -update", c.file)
+			continue
+		}
+		if err := os.WriteFile(c.file, []byte(fresh), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// markdown makes a table; the first row is its head.
+func markdown(rows [][]string) string {
+	var b strings.Builder
+	for i, row := range rows {
+		fmt.Fprintf(&b, "| %s |\n", strings.Join(row, " | "))
+		if i == 0 {
+			fmt.Fprintln(&b, strings.Repeat("|---", len(row))+"|")
+		}
+	}
+	return b.String()
+}
+
+func code(s string) string { return "`" + s + "`" }
+
+func settings(*testing.T) [][]string {
+	rows := [][]string{{"Key", "Variable", "Default", "Meaning"}}
+	defaults := config.Default()
+	for _, s := range config.Settings() {
+		value := "empty"
+		if v := s.Value(&defaults); v != "" {
+			value = code(v)
+		}
+		rows = append(rows, []string{code(s.Key), code(s.Env()), value, s.Help})
+	}
+	return rows
+}
+
+func verdicts(*testing.T) [][]string {
+	rows := [][]string{{"Reason", "Outcome", "Points", "When"}}
+	for _, r := range validation.Table() {
+		rows = append(rows, []string{code(string(r.Reason)), r.Outcome.String(), fmt.Sprint(r.Points), r.When})
+	}
+	return rows
+}
+
+// metrics asks a node for what it exports.
+func metrics(t *testing.T) [][]string {
+	network, err := testnet.NewNetwork(testnet.Options{Nodes: 4, Profile: "spec", Slot: time.Hour, Now: time.Now()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	n, err := node.New(node.Config{
+		Genesis:  network.Genesis,
+		Identity: ed25519.NewKeyFromSeed(make([]byte, ed25519.SeedSize)),
+		DataDir:  t.TempDir(),
+		Listen:   []string{"/ip4/127.0.0.1/tcp/0"},
+		Log:      slog.New(slog.NewTextHandler(io.Discard, nil)),
+
+		APIAddress: "127.0.0.1:0",
+		APICookie:  filepath.Join(t.TempDir(), "cookie"),
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer n.Close()
+	families, err := n.Metrics().Gather()
+	if err != nil {
+		t.Fatal(err)
+	}
+	rows := [][]string{{"Name", "Type", "Labels", "Meaning"}}
+	for _, f := range families {
+		if !strings.HasPrefix(f.GetName(), "proctor_") {
+			continue
+		}
+		var labels []string
+		for _, l := range f.GetMetric()[0].GetLabel() {
+			labels = append(labels, code(l.GetName()))
+		}
+		rows = append(rows, []string{code(f.GetName()), strings.ToLower(f.GetType().String()), strings.Join(labels, ", "), f.GetHelp()})
+	}
+	return rows
+}
+
+// Links between documents, and from the README, lead somewhere.
+func TestLinks(t *testing.T) {
+	files, err := filepath.Glob("*.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	more, err := filepath.Glob("decisions/*.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	link := regexp.MustCompile(`\]\(([^)#]+)\)`)
+	for _, file := range slices.Concat(files, more, []string{"../README.md"}) {
+		text, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, m := range link.FindAllStringSubmatch(string(text), -1) {
+			if strings.Contains(m[1], "://") {
+				continue
+			}
+			if _, err := os.Stat(filepath.Join(filepath.Dir(file), m[1])); err != nil {
+				t.Errorf("%s links to %s: %v", file, m[1], err)
+			}
+		}
+	}
+}

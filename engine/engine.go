@@ -1,0 +1,238 @@
+// Package engine is the one writer of protocol state. It is fed inputs, one
+// at a time, and answers with effects; it opens nothing, waits for nothing
+// and has no clock, so the same engine runs in a node, in a simulation and in
+// a replay.
+package engine
+
+import (
+	"crypto/ed25519"
+	"fmt"
+	"time"
+
+	"github.com/proctornet/proctor/bls"
+	"github.com/proctornet/proctor/chain"
+	"github.com/proctornet/proctor/inventory"
+	"github.com/proctornet/proctor/params"
+	"github.com/proctornet/proctor/state"
+	"github.com/proctornet/proctor/validation"
+	"github.com/proctornet/proctor/wire"
+)
+
+// Config of an Engine.
+type Config struct {
+	Genesis chain.Genesis
+
+	// ProTxHash and ServiceKey make this node a service node; without them it
+	// is an observer. The key must be the registered one.
+	ProTxHash  wire.Hash
+	ServiceKey ed25519.PrivateKey
+}
+
+// Engine holds the protocol state of one node. It is not safe for concurrent
+// use.
+type Engine struct {
+	config    Config
+	network   wire.Hash // of the genesis
+	chain     *chain.Chain
+	state     state.State
+	flags     Flags
+	inventory *inventory.Inventory
+	ledger    *ledger
+	pool      []wire.UpdateService // events that wait for our turn to make a block
+	sync      syncer
+
+	now     time.Time // of the last tick
+	expired time.Time // when the ledger was last tidied
+	started uint64    // slot of the first tick; 0 before it
+}
+
+// maxPool is the most events that wait for our turn to make a block.
+const maxPool = wire.MaxBlockEvents
+
+// expireEvery is how often bans and accounts whose time is up are dropped.
+const expireEvery = time.Minute
+
+// New returns the engine of a node that has stored nothing yet, and the
+// records that it must store first. They may be stored piece by piece: the
+// last one makes the others count.
+func New(c Config) (*Engine, *Effects, error) {
+	e, err := blank(c)
+	if err != nil {
+		return nil, nil, err
+	}
+	if e.state, err = state.Genesis(c.Genesis); err != nil {
+		return nil, nil, err
+	}
+	if err := e.checkKeys(); err != nil {
+		return nil, nil, err
+	}
+	out := new(Effects)
+	for key, n := range e.state.Nodes() {
+		out.put(KindNode, key[:], n.Bytes())
+	}
+	e.putMeta(out)
+	return e, out, nil
+}
+
+func blank(c Config) (*Engine, error) {
+	if (c.ServiceKey == nil) != c.ProTxHash.IsZero() {
+		return nil, fmt.Errorf("engine: a service node needs both its ProTxHash and its service key, an observer neither")
+	}
+	return &Engine{
+		config:    c,
+		network:   c.Genesis.Hash(),
+		chain:     chain.New(c.Genesis),
+		inventory: inventory.New(),
+		ledger:    newLedger(),
+		sync:      newSyncer(),
+	}, nil
+}
+
+// checkKeys finds at the start what would otherwise fail in the middle.
+func (e *Engine) checkKeys() error {
+	for _, n := range e.state.Nodes() {
+		if _, err := bls.ParsePublicKey(n.OperatorKey); err != nil {
+			return fmt.Errorf("%w: operator key of node %s: %w", chain.ErrGenesis, n.ProTxHash, err)
+		}
+	}
+	for _, q := range e.state.Quorums(1<<31 - 1) {
+		if _, err := bls.ParsePublicKey(q.Key); err != nil {
+			return fmt.Errorf("%w: public key of quorum %s: %w", chain.ErrGenesis, q.Hash, err)
+		}
+	}
+	if e.config.ServiceKey == nil {
+		return nil
+	}
+	n, ok := e.state.Node(e.config.ProTxHash)
+	if !ok {
+		return fmt.Errorf("engine: node %s is not registered on this network", e.config.ProTxHash)
+	}
+	if public := e.config.ServiceKey.Public().(ed25519.PublicKey); wire.ServiceKey(public) != n.ServiceKey {
+		return fmt.Errorf("engine: the service key given is %x, node %s is registered with %s", public, n.ProTxHash, n.ServiceKey)
+	}
+	return nil
+}
+
+// Snapshot returns what the engine knows now.
+func (e *Engine) Snapshot() *Snapshot {
+	return &Snapshot{
+		Tip:      e.chain.Tip(),
+		State:    e.state,
+		Flags:    e.flags,
+		Accepted: e.inventory.Bans(),
+		IsSynced: e.synced(),
+	}
+}
+
+// Step takes one input and adds what follows from it to out, among it a reply
+// for t when the input is a message to judge.
+func (e *Engine) Step(in Input, t Ticket, out *Effects) {
+	switch in := in.(type) {
+	case Tick:
+		e.tick(in, out)
+	case Ban:
+		v := e.ban(in, out)
+		e.charge(in.From, v, wire.DoubleHash(in.Message.Bytes()), out)
+		out.reply(t, v)
+	case Block:
+		v := e.block(in, out)
+		e.charge(in.From, v, in.Block.Header.Hash(), out)
+		out.reply(t, v)
+	case Event:
+		out.reply(t, e.event(in.Event))
+	case Judged:
+		e.charge(in.From, in.Verdict, in.Evidence, out)
+	case PeerTip:
+		e.sync.claim(in.Peer, e.plausible(in.Height), in.Observer)
+		e.fetch(out)
+	case Announce:
+		if m, ok := e.inventory.Bans().Get(in.Message.InventoryHash()); ok && m == in.Message {
+			publishBan(m, out)
+		}
+	case PeerGone:
+		e.sync.forget(in.Peer)
+	case Fetched:
+		e.fetched(in, out)
+	default:
+		panic(fmt.Sprintf("engine: input of type %T", in))
+	}
+}
+
+func (e *Engine) tick(in Tick, out *Effects) {
+	e.now = time.UnixMilli(in.Now.UnixMilli()).UTC() // as precise as records are, or a restart would change when points decay
+	if e.started == 0 {
+		e.started = e.slot()
+	}
+	if e.now.Sub(e.expired) >= expireEvery {
+		e.expired = e.now
+		e.ledger.expire(e.now, out)
+	}
+	e.produce(out)
+	e.fetch(out)
+}
+
+func (e *Engine) charge(from Peer, v validation.Verdict, evidence wire.Hash, out *Effects) {
+	if from != "" && v.Points > 0 {
+		e.ledger.charge(from, v, evidence, e.now, out)
+	}
+}
+
+func (e *Engine) slot() uint64 { return e.config.Genesis.SlotAt(e.now) }
+
+// ban repeats the cheap rules on our own state, which may have moved on since
+// the validator read its snapshot, and sets the flag.
+func (e *Engine) ban(in Ban, out *Effects) validation.Verdict {
+	view := e.Snapshot()
+	if v := validation.PlatformBan(in.Message, view); !v.OK() {
+		return v
+	}
+	if key, _ := view.PlatformQuorum(in.Message.QuorumHash, in.Message.SignedHeight); key != in.Key {
+		return validation.Internal.Verdict() // checked against a quorum that is gone: let it come again
+	}
+	v := validation.Fresh(in.Message, view)
+	if v.OK() {
+		e.accept(in, out)
+	}
+	return v
+}
+
+func (e *Engine) accept(in Ban, out *Effects) {
+	m := in.Message
+	flag := e.flag(m.ProTxHash).Banned(m)
+	e.flags = e.flags.Set(m.ProTxHash, flag)
+	out.put(KindFlag, m.ProTxHash[:], flag.Bytes())
+
+	evicted := e.inventory.Add(m)
+	hash := m.InventoryHash()
+	out.put(KindBan, hash[:], m.Bytes())
+	deleteBans(evicted, out)
+	out.Evicted += len(evicted)
+
+	// What a peer sent is forwarded by the gossip layer once we accept it.
+	if in.From == "" {
+		publishBan(m, out)
+	}
+}
+
+func publishBan(m wire.PlatformBan, out *Effects) {
+	out.Publications = append(out.Publications, Publication{TopicPlatformBan, m.Bytes()})
+}
+
+func deleteBans(bans []wire.PlatformBan, out *Effects) {
+	for _, m := range bans {
+		hash := m.InventoryHash()
+		out.delete(KindBan, hash[:])
+	}
+}
+
+func (e *Engine) flag(proTx wire.Hash) state.BanFlag {
+	if f, ok := e.flags.Get(proTx); ok {
+		return f
+	}
+	return state.NoBanFlag()
+}
+
+// windowFloor is the lowest signed height that step 4 does not call far.
+func (e *Engine) windowFloor() int32 {
+	return e.chain.Tip().Height - params.BanWindow - params.BanHeightSlack
+}

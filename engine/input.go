@@ -1,0 +1,79 @@
+package engine
+
+import (
+	"time"
+
+	"github.com/proctornet/proctor/validation"
+	"github.com/proctornet/proctor/wire"
+)
+
+// Peer is the identity of a peer as its transport proves it: opaque bytes
+// here. The empty Peer is this node's own operator and is never charged.
+type Peer string
+
+// Ticket ties a reply to the input that asked for it; 0 asks for none. It is
+// no part of the input: what follows from an input does not depend on who waits.
+type Ticket uint64
+
+// Input is everything the engine can be fed. Feeding the same inputs to an
+// engine restored from the same records gives the same effects.
+type Input interface{ input() }
+
+// Ban is a platform ban whose signature was found valid under Key.
+type Ban struct {
+	From    Peer
+	Message wire.PlatformBan
+	Key     wire.OperatorKey
+}
+
+// Announce sends an accepted ban to all peers once more.
+type Announce struct{ Message wire.PlatformBan }
+
+// Block is a block as its author or a peer sent it.
+type Block struct {
+	From  Peer
+	Block wire.Block
+}
+
+// Event is an event that our operator wants in a block.
+type Event struct {
+	Event wire.UpdateService
+}
+
+// Judged is a message that was refused before it reached the engine; the
+// engine only keeps the accounts.
+type Judged struct {
+	From     Peer
+	Verdict  validation.Verdict
+	Evidence wire.Hash // gossip id of the message
+}
+
+// Tick tells the time. Without ticks no time passes.
+type Tick struct{ Now time.Time }
+
+// PeerTip is the height of a peer's tip as it claims.
+type PeerTip struct {
+	Peer     Peer
+	Height   int32
+	Observer bool // no service node: identities are free, so its word holds nobody back
+}
+
+// PeerGone ends what a peer claimed.
+type PeerGone struct{ Peer Peer }
+
+// Fetched answers a Fetch. No blocks means that the peer had none for us,
+// answered badly, or not at all.
+type Fetched struct {
+	Peer   Peer
+	Blocks []wire.Block // ascending heights
+}
+
+func (Ban) input()      {}
+func (Announce) input() {}
+func (Block) input()    {}
+func (Event) input()    {}
+func (Judged) input()   {}
+func (Tick) input()     {}
+func (PeerTip) input()  {}
+func (PeerGone) input() {}
+func (Fetched) input()  {}

@@ -1,0 +1,250 @@
+package engine
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"testing"
+	"time"
+
+	"pgregory.net/rapid"
+
+	"github.com/proctornet/proctor/params"
+	"github.com/proctornet/proctor/state"
+	"github.com/proctornet/proctor/validation"
+	"github.com/proctornet/proctor/wire"
+)
+
+var (
+	small  = validation.HeightNear.Verdict() // 1 point
+	medium = validation.HeightFar.Verdict()  // 10 points
+	large  = validation.Malformed.Verdict()  // 100 points
+	t0     = time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
+)
+
+func TestLedger_PointsAddUpAndDecay(t *testing.T) {
+	l := newLedger()
+	for _, c := range []struct {
+		after time.Duration // since t0
+		v     validation.Verdict
+		want  int
+	}{
+		{0, small, 1},
+		{0, medium, 11},
+		{params.PointDecay - 1, medium, 21},
+		{params.PointDecay, medium, 30},        // one of 21 is forgiven
+		{2*params.PointDecay - 1, small, 31},   // and none more until a whole step later
+		{2 * params.PointDecay, small, 31},     // now
+		{5*params.PointDecay + 1, medium, 38},  // three steps at once
+		{6 * params.PointDecay, small, 38},     // the fraction of the last charge is not lost
+		{44 * params.PointDecay, small, 1},     // 38 steps: all forgiven, the account begins anew
+		{44*params.PointDecay + 1, medium, 11}, //
+		{45 * params.PointDecay, medium, 20},   //
+		{45*params.PointDecay - 1, medium, 30}, // a clock that goes back forgives nothing
+		{100 * params.PointDecay, medium, 10},  //
+		{100*params.PointDecay + 1, small, 11}, //
+		{100 * params.PointDecay, validation.Signature.Verdict(), 100},
+	} {
+		var out Effects
+		l.charge("p", c.v, wire.Hash{1}, t0.Add(c.after), &out)
+		if len(out.Charges) != 1 {
+			t.Fatalf("after %v: charges %v", c.after, out.Charges)
+		}
+		if got, want := out.Charges[0], (Charge{"p", c.v.Points, c.want, c.v.Reason, wire.Hash{1}}); got != want {
+			t.Fatalf("after %v: %+v, want %+v", c.after, got, want)
+		}
+	}
+}
+
+// However the charges lie in time, an account that does not run empty loses a
+// point for each whole step since its first charge, no more and no less.
+func TestLedger_NoFractionIsLost(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		l := newLedger()
+		now, given, v := t0, 0, validation.Verdict{Points: 40}
+		for range rapid.IntRange(1, 13).Draw(t, "charges") {
+			var out Effects
+			l.charge("p", v, wire.Hash{}, now, &out)
+			given += v.Points
+			if got, want := out.Charges[0].Total, given-int(now.Sub(t0)/params.PointDecay); got != want {
+				t.Fatalf("%d points after %v, want %d", got, now.Sub(t0), want)
+			}
+			now = now.Add(time.Duration(rapid.Int64Range(0, int64(25*time.Minute)).Draw(t, "pause")))
+			v.Points = 3
+		}
+	})
+}
+
+func TestEngine_BansAtAHundredPointsForADay(t *testing.T) {
+	r := observer(t, "spec")
+	r.at(1)
+	now := r.now
+	for i := range 9 {
+		if _, out := r.feed(Judged{"p", medium, wire.Hash{byte(i)}}); len(out.Bans) > 0 {
+			t.Fatalf("banned at %d points", out.Charges[0].Total)
+		}
+	}
+	for range 9 {
+		r.feed(Judged{"p", small, wire.Hash{}})
+	}
+	_, out := r.feed(Judged{"p", small, wire.Hash{77}})
+	want := PeerBan{"p", validation.HeightNear, wire.Hash{77}, 100, now, now.Add(24 * time.Hour)}
+	if len(out.Bans) != 1 || out.Bans[0] != want {
+		t.Fatalf("bans %+v, want %+v", out.Bans, want)
+	}
+	puts, deletes := kinds(out)
+	wantKinds(t, "put", puts, map[Kind]int{KindPeerBan: 1})
+	wantKinds(t, "deleted", deletes, map[Kind]int{KindAccount: 1})
+
+	// What was under way when the ban fell changes nothing.
+	if _, out := r.feed(Judged{"p", large, wire.Hash{78}}); len(out.Charges)+len(out.Bans)+len(out.Writes) > 0 {
+		t.Errorf("charged while banned: %+v", out)
+	}
+	_, out = r.feed(Tick{now.Add(24*time.Hour - time.Millisecond)})
+	if len(out.Unbans) > 0 {
+		t.Error("lifted early")
+	}
+	_, out = r.feed(Tick{now.Add(24*time.Hour + expireEvery)})
+	if len(out.Unbans) != 1 || out.Unbans[0] != "p" {
+		t.Errorf("unbans %v, want p", out.Unbans)
+	}
+	_, deletes = kinds(out)
+	wantKinds(t, "deleted", deletes, map[Kind]int{KindPeerBan: 1})
+	if _, out := r.feed(Judged{"p", small, wire.Hash{}}); len(out.Charges) != 1 || out.Charges[0].Total != 1 {
+		t.Errorf("charges after the ban %+v, want to begin at 1", out.Charges)
+	}
+}
+
+func TestEngine_OneLargeOffenceBans(t *testing.T) {
+	r := observer(t, "spec")
+	_, out := r.feed(Judged{"p", large, wire.Hash{5}})
+	puts, deletes := kinds(out)
+	wantKinds(t, "put", puts, map[Kind]int{KindPeerBan: 1})
+	wantKinds(t, "deleted", deletes, map[Kind]int{})
+	if len(out.Bans) != 1 || out.Bans[0].Reason != validation.Malformed {
+		t.Errorf("bans %+v", out.Bans)
+	}
+}
+
+func TestEngine_OperatorIsNeverCharged(t *testing.T) {
+	r := observer(t, "spec")
+	r.at(1)
+	for _, in := range []Input{
+		Judged{"", large, wire.Hash{}},
+		r.unsignedBan("", rupert, 0),
+		r.unsignedBan("", alice, 1000),
+		Block{Block: wire.Block{}},
+	} {
+		if _, out := r.feed(in); len(out.Charges)+len(out.Bans)+len(out.Writes) > 0 {
+			t.Errorf("%T: %+v", in, out)
+		}
+	}
+	if _, out := r.feed(Judged{"p", validation.Duplicate.Verdict(), wire.Hash{}}); len(out.Charges)+len(out.Writes) > 0 {
+		t.Errorf("no points, yet charged: %+v", out)
+	}
+}
+
+func TestLedger_EvictsTheSmallestAccount(t *testing.T) {
+	l := newLedger()
+	var out Effects
+	name := func(i int) Peer { return Peer(fmt.Sprintf("%05d", i)) }
+	for i := range maxAccounts {
+		v := medium
+		if i == 1234 || i == 2345 {
+			v = small
+		}
+		l.charge(name(i), v, wire.Hash{}, t0, &out)
+	}
+	if out.Evicted != 0 {
+		t.Fatalf("%d evicted before the limit", out.Evicted)
+	}
+	out = Effects{}
+	l.charge("new", medium, wire.Hash{}, t0, &out)
+	if _, ok := l.accounts[name(1234)]; ok || len(l.accounts) != maxAccounts || out.Evicted != 1 {
+		t.Errorf("%d accounts, %d evicted; want the first of the two smallest gone", len(l.accounts), out.Evicted)
+	}
+	puts, deletes := kinds(&out)
+	wantKinds(t, "put", puts, map[Kind]int{KindAccount: 1})
+	wantKinds(t, "deleted", deletes, map[Kind]int{KindAccount: 1})
+
+	l.expire(t0.Add(params.PointDecay), &out)
+	if _, ok := l.accounts[name(2345)]; ok || len(l.accounts) != maxAccounts-1 {
+		t.Errorf("%d accounts after one step, want the one of 1 point gone", len(l.accounts))
+	}
+}
+
+func TestLedger_EvictsTheBanThatEndsFirst(t *testing.T) {
+	l := newLedger()
+	var out Effects
+	for i := range maxPeerBans {
+		// The later the peer, the earlier its ban.
+		l.charge(Peer(fmt.Sprintf("%05d", i)), large, wire.Hash{}, t0.Add(-time.Duration(i)*time.Second), &out)
+	}
+	out = Effects{}
+	l.charge("new", large, wire.Hash{}, t0, &out)
+	want := Peer(fmt.Sprintf("%05d", maxPeerBans-1))
+	if len(l.bans) != maxPeerBans || out.Evicted != 1 || len(out.Unbans) != 1 || out.Unbans[0] != want {
+		t.Errorf("%d bans, %d evicted, unbans %v; want %q lifted", len(l.bans), out.Evicted, out.Unbans, want)
+	}
+}
+
+func TestLedger_RecordsRoundTrip(t *testing.T) {
+	a := account{41, t0.Add(1234 * time.Millisecond)}
+	if got, err := parseAccount(a.bytes()); err != nil || got != a {
+		t.Errorf("got %+v, %v; want %+v", got, err, a)
+	}
+	for _, row := range validation.Table() {
+		b := PeerBan{"p", row.Reason, wire.Hash{3, 1: 4}, 100, t0, t0.Add(params.BanDuration)}
+		if got, err := parsePeerBan("p", b.bytes()); err != nil || got != b {
+			t.Errorf("got %+v, %v; want %+v", got, err, b)
+		}
+	}
+}
+
+func FuzzParseAccount(f *testing.F) {
+	f.Add([]byte{})
+	f.Add(account{41, t0}.bytes())
+	f.Add(bytes.Repeat([]byte{0xff}, 12))
+	f.Fuzz(func(t *testing.T, b []byte) {
+		a, err := parseAccount(b)
+		if err != nil {
+			if !errors.Is(err, state.ErrRecord) {
+				t.Errorf("%x: error %v, want %v", b, err, state.ErrRecord)
+			}
+			return
+		}
+		if got := a.bytes(); !bytes.Equal(got, b) {
+			t.Errorf("%x encodes back to %x", b, got)
+		}
+		a.at(t0)
+	})
+}
+
+func FuzzParsePeerBan(f *testing.F) {
+	f.Add([]byte{})
+	f.Add(PeerBan{"p", validation.Malformed, wire.Hash{1}, 100, t0, t0}.bytes())
+	f.Add(bytes.Repeat([]byte{0xff}, 60))
+	f.Fuzz(func(t *testing.T, b []byte) {
+		ban, err := parsePeerBan("p", b)
+		if err != nil {
+			if !errors.Is(err, state.ErrRecord) {
+				t.Errorf("%x: error %v, want %v", b, err, state.ErrRecord)
+			}
+			return
+		}
+		if got := ban.bytes(); !bytes.Equal(got, b) {
+			t.Errorf("%x encodes back to %x", b, got)
+		}
+	})
+}
+
+func FuzzParseMeta(f *testing.F) {
+	f.Add([]byte{})
+	f.Add(make([]byte, 108))
+	f.Add(bytes.Repeat([]byte{0xff}, 108))
+	f.Fuzz(func(t *testing.T, b []byte) {
+		if _, err := parseMeta(b); err != nil && !errors.Is(err, state.ErrRecord) {
+			t.Errorf("%x: error %v, want %v", b, err, state.ErrRecord)
+		}
+	})
+}

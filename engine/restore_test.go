@@ -1,0 +1,390 @@
+package engine
+
+import (
+	"bytes"
+	"cmp"
+	"errors"
+	"fmt"
+	"maps"
+	"reflect"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"pgregory.net/rapid"
+
+	"github.com/proctornet/proctor/chain"
+	"github.com/proctornet/proctor/params"
+	"github.com/proctornet/proctor/validation"
+	"github.com/proctornet/proctor/wire"
+)
+
+func TestNew_RefusesAConfigurationThatCannotWork(t *testing.T) {
+	n := testNetwork("spec")
+	badKey := *n
+	badKey.genesis.Nodes = slices.Clone(n.genesis.Nodes)
+	badKey.genesis.Nodes[bob].OperatorKey[5] ^= 1
+	badQuorum := *n
+	q := *n.genesis.PlatformQuorum
+	q.PublicKey = wire.OperatorKey{}
+	badQuorum.genesis.PlatformQuorum = &q
+	stranger, half, wrongKey := n.configOf(alice), n.configOf(alice), n.configOf(alice)
+	stranger.ProTxHash = proTx(nodes)
+	half.ServiceKey = nil
+	wrongKey.ServiceKey = n.service[bob]
+	for name, c := range map[string]struct {
+		config Config
+		is     error
+		text   string
+	}{
+		"operator key that is none": {badKey.configOf(-1), chain.ErrGenesis, proTx(bob).String()},
+		"quorum key that is none":   {badQuorum.configOf(-1), chain.ErrGenesis, q.QuorumHash.String()},
+		"node nobody registered":    {stranger, nil, "not registered"},
+		"no service key":            {half, nil, "needs both"},
+		"another service key":       {wrongKey, nil, n.genesis.Nodes[alice].ServiceKey.String()},
+	} {
+		_, _, err := New(c.config)
+		if err == nil || !strings.Contains(err.Error(), c.text) || c.is != nil && !errors.Is(err, c.is) {
+			t.Errorf("%s: got %v, want an error with %q", name, err, c.text)
+		}
+	}
+}
+
+// lived returns the records of an engine that has seen something of every
+// kind, and that engine.
+func lived(t testing.TB) (records, rig) {
+	t.Helper()
+	n := testNetwork("core")
+	e, out, err := New(n.configOf(-1))
+	if err != nil {
+		t.Fatal(err)
+	}
+	stored := make(records)
+	stored.apply(out.Writes)
+	r := rig{e, n, t}
+	a := n.author()
+	for _, in := range []Input{
+		Tick{n.genesis.SlotStart(3)},
+		Block{"p", a.next(1)},
+		Block{"p", a.next(2, n.update(bob, 1, "/ip4/1.2.3.4/tcp/1"))},
+		Block{"p", a.next(3)},
+		n.unsignedBan("p", alice, 2),
+		n.unsignedBan("p", bob, 3),
+		Judged{"q", medium, wire.Hash{1}},
+		Judged{"r", large, wire.Hash{2}},
+	} {
+		_, out := r.feed(in)
+		stored.apply(out.Writes)
+	}
+	for _, k := range Kinds() {
+		if len(stored[k]) == 0 {
+			t.Fatalf("no record of kind %d", k)
+		}
+	}
+	return stored, r
+}
+
+func TestRestore_BringsEverythingBack(t *testing.T) {
+	stored, r := lived(t)
+	e, out, err := Restore(r.configOf(-1), stored)
+	if err != nil {
+		t.Fatal(err)
+	}
+	sameKnowledge(t, e, r.Engine)
+	if len(out.Writes) > 0 || len(out.Bans) != 1 || out.Bans[0] != r.ledger.bans["r"] {
+		t.Errorf("effects %+v, want r's ban and nothing to store", out)
+	}
+}
+
+func TestRestore_NothingStoredIsANewEngine(t *testing.T) {
+	n := testNetwork("spec")
+	_, want, err := New(n.configOf(-1))
+	if err != nil {
+		t.Fatal(err)
+	}
+	e, got, err := Restore(n.configOf(-1), make(records))
+	if err != nil || !reflect.DeepEqual(got, want) || e.Snapshot().TipHeight() != 0 {
+		t.Errorf("effects %+v, %v; want those of New", got, err)
+	}
+	stored := make(records)
+	stored.apply(got.Writes)
+	if _, out, err := Restore(n.configOf(-1), stored); err != nil || len(out.Writes) > 0 {
+		t.Errorf("restored right after the first batch: %+v, %v", out, err)
+	}
+}
+
+func TestRestore_OtherNetwork(t *testing.T) {
+	stored, r := lived(t)
+	other := testNetwork("spec")
+	_, _, err := Restore(other.configOf(-1), stored)
+	if !errors.Is(err, ErrOtherNetwork) {
+		t.Fatalf("got %v, want %v", err, ErrOtherNetwork)
+	}
+	for _, hash := range []wire.Hash{r.genesis.Hash(), other.genesis.Hash()} {
+		if !strings.Contains(err.Error(), hash.String()) {
+			t.Errorf("error %q does not name %s", err, hash)
+		}
+	}
+}
+
+func TestRestore_RefusesContradictions(t *testing.T) {
+	stored, r := lived(t)
+	key := proTx(bob)
+	flip := func(kind Kind, k string, at int) func(records) {
+		return func(r records) {
+			b := bytes.Clone(r[kind][k])
+			b[at] ^= 1
+			r[kind][k] = b
+		}
+	}
+	remove := func(kind Kind, k string) func(records) { return func(r records) { delete(r[kind], k) } }
+	breaks := map[string]func(records){
+		"changed key of a node":     flip(KindNode, string(key[:]), 40),
+		"changed address of a node": flip(KindNode, string(key[:]), 140),
+		"missing node":              remove(KindNode, string(key[:])),
+		"missing last block":        remove(KindBlock, string(heightKey(3))),
+		"missing block below it":    remove(KindBlock, string(heightKey(2))),
+		"missing first block":       remove(KindBlock, string(heightKey(1))),
+		"last block of another branch": func(r records) {
+			other := testNetwork("core").author()
+			other.blocks(2)
+			r[KindBlock][string(heightKey(3))] = other.next(5).Bytes()
+		},
+		"a block too many": func(r records) {
+			r[KindBlock][string(heightKey(4))] = r[KindBlock][string(heightKey(3))]
+		},
+		"missing meta":           remove(KindMeta, ""),
+		"tip's height":           flip(KindMeta, "", 35),
+		"tip's height below 0":   flip(KindMeta, "", 32),
+		"tip's slot":             flip(KindMeta, "", 43),
+		"tip's hash":             flip(KindMeta, "", 50),
+		"root":                   flip(KindMeta, "", 80),
+		"flag under a short key": func(r records) { r[KindFlag]["short"] = slices.Collect(maps.Values(r[KindFlag]))[0] },
+		"peer ban for a reason nobody knows": func(r records) {
+			r[KindPeerBan]["x"] = append(bytes.Clone(r[KindPeerBan]["r"]), '!')
+		},
+	}
+	for _, kind := range Kinds() {
+		k := slices.Min(slices.Collect(maps.Keys(stored[kind])))
+		cut := func(b []byte) []byte { return b[:len(b)-1] }
+		breaks[fmt.Sprintf("kind %d cut short", kind)] = func(r records) { r[kind][k] = cut(r[kind][k]) }
+		breaks[fmt.Sprintf("kind %d emptied", kind)] = func(r records) { r[kind][k] = []byte{} }
+		breaks[fmt.Sprintf("kind %d too long", kind)] = func(r records) { r[kind][k] = append(bytes.Clone(r[kind][k]), 0) }
+	}
+	for name, f := range breaks {
+		t.Run(name, func(t *testing.T) {
+			broken := stored.clone()
+			f(broken)
+			if _, _, err := Restore(r.configOf(-1), broken); !errors.Is(err, ErrCorrupt) {
+				t.Errorf("got %v, want %v", err, ErrCorrupt)
+			}
+		})
+	}
+}
+
+func TestRestore_TipAtTheGenesisIsChecked(t *testing.T) {
+	n := testNetwork("spec")
+	_, out, err := New(n.configOf(-1))
+	if err != nil {
+		t.Fatal(err)
+	}
+	stored := make(records)
+	stored.apply(out.Writes)
+	stored[KindMeta][""][50] ^= 1
+	if _, _, err := Restore(n.configOf(-1), stored); !errors.Is(err, ErrCorrupt) {
+		t.Errorf("got %v, want %v", err, ErrCorrupt)
+	}
+}
+
+// failing is a database that cannot read one kind.
+type failing struct {
+	records
+	kind Kind
+}
+
+var errRead = errors.New("cannot read")
+
+func (f failing) Get(kind Kind, key []byte) ([]byte, error) {
+	if kind == f.kind {
+		return nil, errRead
+	}
+	return f.records.Get(kind, key)
+}
+
+func (f failing) Walk(kind Kind, from []byte, do func(key, value []byte) error) error {
+	if kind == f.kind {
+		return errRead
+	}
+	return f.records.Walk(kind, from, do)
+}
+
+func TestRestore_PassesReadErrorsOn(t *testing.T) {
+	stored, r := lived(t)
+	for _, kind := range Kinds() {
+		if _, _, err := Restore(r.configOf(-1), failing{stored, kind}); !errors.Is(err, errRead) {
+			t.Errorf("kind %d: got %v, want %v", kind, err, errRead)
+		}
+	}
+}
+
+func TestRestore_ChecksKeysAgainstTheConfiguration(t *testing.T) {
+	stored, r := lived(t)
+	c := r.configOf(alice)
+	c.ServiceKey = r.service[bob]
+	if _, _, err := Restore(c, stored); err == nil {
+		t.Error("restored with another node's service key")
+	}
+}
+
+// Blocks older than those known by hash are not read.
+func TestRestore_LongChain(t *testing.T) {
+	if testing.Short() {
+		t.Skip("makes a thousand blocks")
+	}
+	n := testNetwork("spec")
+	e, out, err := New(n.configOf(-1))
+	if err != nil {
+		t.Fatal(err)
+	}
+	r, stored := rig{e, n, t}, make(records)
+	stored.apply(out.Writes)
+	a := n.author()
+	first := a.next(1)
+	for _, b := range append([]wire.Block{first}, a.blocks(chain.RecentBlocks+3)...) {
+		stored.apply(r.connect(b).Writes)
+	}
+	delete(stored[KindBlock], string(heightKey(1)))
+	restored, _, err := Restore(n.configOf(-1), stored)
+	if err != nil {
+		t.Fatal(err)
+	}
+	sameKnowledge(t, restored, e)
+	r.Engine = restored
+	r.at(a.tip.Slot)
+	r.want(Block{Block: a.blocks(1)[0]}, validation.Valid)
+}
+
+// sameKnowledge compares what two engines hold and would store.
+func sameKnowledge(t interface {
+	Helper()
+	Errorf(string, ...any)
+}, got, want *Engine) {
+	t.Helper()
+	g, w := got.Snapshot(), want.Snapshot()
+	if g.Tip != w.Tip || g.State.Root() != w.State.Root() {
+		t.Errorf("tip %+v, root %s; want %+v, %s", g.Tip, g.State.Root(), w.Tip, w.State.Root())
+	}
+	if !maps.Equal(maps.Collect(g.Flags.All()), maps.Collect(w.Flags.All())) {
+		t.Errorf("flags differ: %d, want %d", g.Flags.Len(), w.Flags.Len())
+	}
+	if !maps.Equal(maps.Collect(g.Accepted.All()), maps.Collect(w.Accepted.All())) {
+		t.Errorf("accepted bans differ: %d, want %d", g.Accepted.Len(), w.Accepted.Len())
+	}
+	if !maps.Equal(got.ledger.accounts, want.ledger.accounts) || !maps.Equal(got.ledger.bans, want.ledger.bans) {
+		t.Errorf("ledgers differ: %+v, want %+v", got.ledger, want.ledger)
+	}
+}
+
+// drawBatch draws the inputs of one batch. The clock moves a's network on.
+func drawBatch(t *rapid.T, a *author, now *time.Time, long bool) (inputs []Input) {
+	peer := rapid.SampledFrom([]Peer{"", "p", "q", "r"})
+	pause := rapid.Int64Range(0, int64(30*time.Second))
+	if long { // both engines tidy their ledgers at each tick
+		pause = rapid.Int64Range(int64(expireEvery+time.Second), int64(40*time.Minute))
+	}
+	*now = now.Add(time.Duration(pause.Draw(t, "pause")))
+	inputs = append(inputs, Tick{*now})
+	slot := a.genesis.SlotAt(*now)
+	for range rapid.IntRange(0, 6).Draw(t, "inputs") {
+		p := peer.Draw(t, "peer")
+		height := a.tip.Height - rapid.Int32Range(-2, 6).Draw(t, "age")
+		node := rapid.IntRange(0, nodes).Draw(t, "node")
+		switch rapid.IntRange(0, 5).Draw(t, "input") {
+		case 0:
+			if slot > a.tip.Slot {
+				inputs = append(inputs, Block{p, a.next(slot)})
+			}
+		case 1:
+			if known, ok := a.state.Node(proTx(node)); ok && slot > a.tip.Slot {
+				inputs = append(inputs, Block{p, a.next(slot, a.update(node, known.Sequence+1, "/ip4/1.2.3.4/tcp/1"))})
+			}
+		case 2, 3:
+			inputs = append(inputs, a.unsignedBan(p, node, height))
+		case 4:
+			v := rapid.SampledFrom([]validation.Verdict{small, medium, medium, medium, large}).Draw(t, "verdict")
+			inputs = append(inputs, Judged{p, v, wire.Hash{byte(node)}})
+		case 5:
+			inputs = append(inputs, PeerTip{Peer: cmp.Or(p, "s"), Height: a.tip.Height})
+		}
+	}
+	return inputs
+}
+
+// step feeds a batch and returns its effects in a form that can be compared:
+// records that are deleted together have no order.
+func step(e *Engine, inputs []Input) Effects {
+	var out Effects
+	for i, in := range inputs {
+		e.Step(in, Ticket(i+1), &out)
+	}
+	slices.SortStableFunc(out.Writes, func(a, b Write) int {
+		return cmp.Or(cmp.Compare(a.Kind, b.Kind), bytes.Compare(a.Key, b.Key))
+	})
+	return out
+}
+
+// Whatever happened, and after whichever batch the process ended: the engine
+// that comes back from the records knows the same and goes on in the same way.
+// Its connections are new, so what peers claimed has to be heard again.
+func TestRestore_GoesOnAsIfItHadNeverStopped(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		n := testNetwork(rapid.SampledFrom([]string{"spec", "core"}).Draw(t, "profile"))
+		e, out, err := New(n.configOf(-1))
+		if err != nil {
+			t.Fatal(err)
+		}
+		stored := make(records)
+		stored.apply(out.Writes)
+		a, now := n.author(), n.genesis.Time.Add(time.Second)
+		for range rapid.IntRange(0, 12).Draw(t, "batches before the cut") {
+			effects := step(e, drawBatch(t, a, &now, false))
+			stored.apply(effects.Writes)
+		}
+		restored, first, err := Restore(n.configOf(-1), stored.clone())
+		if err != nil {
+			t.Fatal(err)
+		}
+		sameKnowledge(t, restored, e)
+		if len(first.Bans) != len(e.ledger.bans) {
+			t.Errorf("%d bans to enforce, want %d", len(first.Bans), len(e.ledger.bans))
+		}
+		for _, p := range []Peer{"p", "q", "r", "s"} {
+			e.Step(PeerGone{p}, 0, new(Effects))
+		}
+		for i := range rapid.IntRange(1, 6).Draw(t, "batches after the cut") {
+			batch := drawBatch(t, a, &now, true)
+			want, got := step(e, batch), step(restored, batch)
+			if !reflect.DeepEqual(got, want) {
+				t.Fatalf("batch %d after the cut: effects\n%+v, without it\n%+v", i, got, want)
+			}
+			sameKnowledge(t, restored, e)
+		}
+	})
+}
+
+func TestRestore_KeepsABanUntilItsEnd(t *testing.T) {
+	stored, r := lived(t)
+	e, _, err := Restore(r.configOf(-1), stored)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.Engine = e
+	began := t0.Add(3 * time.Second)
+	if _, out := r.feed(Tick{began.Add(params.BanDuration - time.Millisecond)}); len(out.Unbans) > 0 {
+		t.Errorf("unbans %v, want none yet", out.Unbans)
+	}
+	if _, out := r.feed(Tick{began.Add(params.BanDuration + expireEvery)}); !slices.Equal(out.Unbans, []Peer{"r"}) {
+		t.Errorf("unbans %v, want r", out.Unbans)
+	}
+}

@@ -1,0 +1,68 @@
+package engine
+
+import (
+	"github.com/proctornet/proctor/chain"
+	"github.com/proctornet/proctor/inventory"
+	"github.com/proctornet/proctor/state"
+	"github.com/proctornet/proctor/trie"
+	"github.com/proctornet/proctor/wire"
+)
+
+// Flags are the platform-ban flags by ProTxHash.
+type Flags = trie.Map[state.BanFlag]
+
+// Snapshot is one consistent reading of everything the engine knows. It never
+// changes, so any number of readers may hold one. It is a validation.View.
+type Snapshot struct {
+	Tip      chain.Tip
+	State    state.State
+	Flags    Flags
+	Accepted inventory.Bans
+	IsSynced bool
+}
+
+// Synced reports whether the tip is the network's as far as we can tell.
+func (s *Snapshot) Synced() bool { return s.IsSynced }
+
+// TipHeight is the height of the best block.
+func (s *Snapshot) TipHeight() int32 { return s.Tip.Height }
+
+// NodeType reports whether a node is registered, and whether as an evonode.
+func (s *Snapshot) NodeType(proTx wire.Hash) (evo, registered bool) {
+	n, ok := s.State.Node(proTx)
+	return n.Evo, ok
+}
+
+// PlatformQuorum is the key of a platform quorum whose signature at
+// signedHeight is taken now.
+func (s *Snapshot) PlatformQuorum(hash wire.Hash, signedHeight int32) (wire.OperatorKey, bool) {
+	q, ok := s.State.PlatformQuorum(hash, signedHeight, s.Tip.Height)
+	return q.Key, ok
+}
+
+// AcceptedBan is the accepted ban with that inventory hash.
+func (s *Snapshot) AcceptedBan(inventoryHash wire.Hash) (wire.PlatformBan, bool) {
+	return s.Accepted.Get(inventoryHash)
+}
+
+// TakesBan reports whether a ban signed at height is not older than the last
+// change of the node's flag.
+func (s *Snapshot) TakesBan(proTx wire.Hash, height int32) bool { return s.Flag(proTx).Takes(height) }
+
+// Flag is the platform-ban flag of a node.
+func (s *Snapshot) Flag(proTx wire.Hash) state.BanFlag {
+	if f, ok := s.Flags.Get(proTx); ok {
+		return f
+	}
+	return state.NoBanFlag()
+}
+
+// FlagsSet counts the evonodes whose flag is set.
+func (s *Snapshot) FlagsSet() (n int) {
+	for _, f := range s.Flags.All() {
+		if f.Set() {
+			n++
+		}
+	}
+	return n
+}

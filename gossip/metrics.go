@@ -1,0 +1,61 @@
+package gossip
+
+import (
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/proctornet/proctor/engine"
+	"github.com/proctornet/proctor/metrics"
+	"github.com/proctornet/proctor/validation"
+)
+
+type serviceMetrics struct {
+	judged     *prometheus.CounterVec
+	latency    *prometheus.HistogramVec
+	handshakes *prometheus.CounterVec
+	drops      *prometheus.CounterVec
+}
+
+func newMetrics(r prometheus.Registerer, s *Service) *serviceMetrics {
+	const subsystem = "gossip"
+	m := &serviceMetrics{
+		judged: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Namespace: metrics.Namespace, Subsystem: subsystem, Name: "judged_total",
+			Help: "Messages of peers judged, by topic, outcome and the rule that decided.",
+		}, []string{"topic", "outcome", "reason"}),
+		latency: prometheus.NewHistogramVec(prometheus.HistogramOpts{
+			Namespace: metrics.Namespace, Subsystem: subsystem, Name: "judge_duration_seconds",
+			Help: "Time from a message's arrival to its verdict, commit included.", Buckets: metrics.LatencyBuckets(),
+		}, []string{"topic"}),
+		handshakes: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Namespace: metrics.Namespace, Subsystem: subsystem, Name: "handshakes_total",
+			Help: "Status handshakes, by how they ended.",
+		}, []string{"end"}),
+		drops: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Namespace: metrics.Namespace, Subsystem: subsystem, Name: "outbox_drops_total",
+			Help: "Messages and requests of ours dropped because the outbox was full.",
+		}, []string{"what"}),
+	}
+	for _, t := range engine.Topics() {
+		m.latency.WithLabelValues(t.String())
+		for _, row := range validation.Table() {
+			m.judged.WithLabelValues(t.String(), row.Outcome.String(), string(row.Reason))
+		}
+	}
+	for _, g := range goodbyes {
+		m.handshakes.WithLabelValues(g.String())
+	}
+	m.handshakes.WithLabelValues(goodbye(len(goodbyes)).String()) // a reason that we do not know
+	m.drops.WithLabelValues("publication")
+	m.drops.WithLabelValues("fetch")
+	gauge := func(name, help string, f func() float64) prometheus.Collector {
+		return prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+			Namespace: metrics.Namespace, Subsystem: subsystem, Name: name, Help: help,
+		}, f)
+	}
+	r.MustRegister(m.judged, m.latency, m.handshakes, m.drops,
+		gauge("peers", "Peers that have completed the handshake.", func() float64 { return float64(len(s.gate.open())) }),
+		gauge("bans_active", "Peers that are refused.", func() float64 { return float64(s.book.count()) }),
+		gauge("outbox_depth", "Messages of ours waiting to go out.", func() float64 { return float64(len(s.outbox.publications)) }),
+	)
+	return m
+}

@@ -1,0 +1,219 @@
+package gossip
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"time"
+
+	"github.com/libp2p/go-libp2p/core/crypto"
+	"github.com/libp2p/go-libp2p/core/network"
+	"github.com/libp2p/go-libp2p/core/peer"
+	"github.com/libp2p/go-libp2p/core/protocol"
+
+	"github.com/proctornet/proctor/engine"
+	"github.com/proctornet/proctor/validation"
+	"github.com/proctornet/proctor/wire"
+)
+
+// goodbye says why contact ends. Values are part of the protocol: the answer
+// to a status, and the error code of a closed connection.
+type goodbye byte
+
+const (
+	welcome        goodbye = iota // contact does not end
+	goodbyeNetwork                // another network
+	goodbyeVersion                // another protocol version
+	goodbyeBinding                // a ProTxHash whose service key the peer does not hold
+	goodbyeStatus                 // not a status
+	goodbyeBanned                 // banned
+	goodbyeTimeout                // no handshake in time, or it broke off
+)
+
+var goodbyes = []goodbye{welcome, goodbyeNetwork, goodbyeVersion, goodbyeBinding, goodbyeStatus, goodbyeBanned, goodbyeTimeout}
+
+func (g goodbye) String() string {
+	if int(g) >= len(goodbyes) {
+		return "unknown"
+	}
+	return [...]string{"welcome", "other-network", "other-version", "binding", "malformed", "banned", "timeout"}[g]
+}
+
+// protocol returns the id of one of our stream protocols.
+func (s *Service) protocol(name string) protocol.ID {
+	return protocol.ID(fmt.Sprintf("/proctor/%s/%s/%d", s.config.Network, name, wire.ProtocolVersion))
+}
+
+// greet makes the handshake on a connection of ours: our status out, the
+// peer's answer and status in. Statuses stand in frames.
+func (s *Service) greet(ctx context.Context, p peer.ID) error {
+	stream, err := s.host.NewStream(ctx, p, s.protocol("status"))
+	if err != nil {
+		return s.broke(p, goodbyeStatus, fmt.Errorf("open status stream: %w", err))
+	}
+	defer stream.Close()
+	deadline, _ := ctx.Deadline()
+	stream.SetDeadline(deadline)
+	if err := writeStatus(stream, s.config.Backend.Status()); err != nil {
+		return s.broke(p, goodbyeTimeout, fmt.Errorf("send status: %w", err))
+	}
+	var answer [1]byte
+	if _, err := io.ReadFull(stream, answer[:]); err != nil {
+		return s.broke(p, goodbyeTimeout, fmt.Errorf("read answer: %w", err))
+	}
+	if g := goodbye(answer[0]); g != welcome {
+		return s.part(p, g, fmt.Errorf("refused by the peer: %s", g))
+	}
+	return s.meet(stream)
+}
+
+// handleStatus makes the handshake on a connection of the peer's.
+func (s *Service) handleStatus(stream network.Stream) {
+	defer stream.Close()
+	stream.SetDeadline(time.Now().Add(s.config.patience))
+	p := stream.Conn().RemotePeer()
+	theirs, g := s.readStatus(stream, p)
+	_, err := stream.Write([]byte{byte(g)})
+	if g != welcome {
+		// An honest peer reads the answer and ends the connection itself. If
+		// we did at once, TCP could lose the answer.
+		stream.CloseWrite()
+		stream.SetReadDeadline(time.Now().Add(s.config.patience / 10))
+		stream.Read(make([]byte, 1))
+		s.part(p, g, nil)
+		return
+	}
+	if err == nil {
+		err = writeStatus(stream, s.config.Backend.Status())
+	}
+	if err == nil {
+		s.welcome(stream.Conn(), theirs)
+	}
+}
+
+// meet reads the status of a peer that welcomed us.
+func (s *Service) meet(stream network.Stream) error {
+	p := stream.Conn().RemotePeer()
+	theirs, g := s.readStatus(stream, p)
+	if g != welcome {
+		return s.part(p, g, fmt.Errorf("refused by us: %s", g))
+	}
+	s.welcome(stream.Conn(), theirs)
+	return nil
+}
+
+// welcome lets a peer in, unless it is gone already: then nobody would tell
+// the backend so. A peer that is in and greets again lost its old connection,
+// by a crash say, long before we would have noticed. Young connections stay:
+// two peers that dial each other at once have two of them.
+func (s *Service) welcome(c network.Conn, theirs wire.Status) {
+	p := c.RemotePeer()
+	s.contact.Lock()
+	defer s.contact.Unlock()
+	if s.host.Network().Connectedness(p) != network.Connected {
+		return
+	}
+	first, err := s.gate.enter(p, meshProtocols)
+	switch {
+	case err != nil:
+		s.log.Error("introduce peer to pubsub", "peer", p, "err", err)
+	case first:
+		s.metrics.handshakes.WithLabelValues(welcome.String()).Inc()
+		s.contacts[p] = Contact{Peer: p, Status: theirs, Since: time.Now()}
+		s.config.Backend.PeerUp(engine.Peer(p), theirs)
+	default:
+		for _, old := range s.host.Network().ConnsToPeer(p) {
+			if old.ID() != c.ID() && time.Since(old.Stat().Opened) > s.config.patience/2 {
+				old.Close()
+			}
+		}
+	}
+}
+
+// broke ends a handshake that got no answer. A peer that closes the
+// connection instead may give its reason there: then it is in the error.
+// Of two connections one can break while the other's handshake stands.
+func (s *Service) broke(p peer.ID, g goodbye, err error) error {
+	if s.gate.entered(p) {
+		return err
+	}
+	var end *network.ConnError
+	if errors.As(err, &end) && end.Remote && 0 < end.ErrorCode && int(end.ErrorCode) < len(goodbyes) {
+		g = goodbye(end.ErrorCode)
+	}
+	return s.part(p, g, err)
+}
+
+// part ends a handshake that failed, and the connection with it.
+func (s *Service) part(p peer.ID, g goodbye, err error) error {
+	s.metrics.handshakes.WithLabelValues(g.String()).Inc()
+	for _, c := range s.host.Network().ConnsToPeer(p) {
+		c.CloseWithError(network.ConnErrorCode(g))
+	}
+	return err
+}
+
+// readStatus reads and judges a peer's status. A peer that sends what no
+// honest one would is charged; one of another network or version is not, nor
+// one whose status does not come: connections end and stall by themselves.
+func (s *Service) readStatus(r io.Reader, p peer.ID) (wire.Status, goodbye) {
+	theirs, err := readStatusFrame(r)
+	ours := s.config.Backend.Status()
+	switch {
+	case errors.Is(err, wire.ErrSize), errors.Is(err, wire.ErrValue):
+		s.misbehaved(p)
+		return theirs, goodbyeStatus
+	case err != nil:
+		return theirs, goodbyeTimeout
+	case theirs.Network != ours.Network:
+		return theirs, goodbyeNetwork
+	case theirs.Version != ours.Version:
+		return theirs, goodbyeVersion
+	case !s.bound(p, theirs.ProTxHash):
+		s.misbehaved(p)
+		return theirs, goodbyeBinding
+	}
+	return theirs, welcome
+}
+
+// bound reports whether p may speak for a service node: the transport has
+// proven p's identity, which must be the node's registered service key.
+// Everybody may be an observer.
+func (s *Service) bound(p peer.ID, proTx wire.Hash) bool {
+	if proTx.IsZero() {
+		return true
+	}
+	registered, ok := s.config.Backend.ServiceKey(proTx)
+	if !ok {
+		return false
+	}
+	id, err := PeerID(registered)
+	return err == nil && id == p
+}
+
+// PeerID is the identity of whoever holds a service key.
+func PeerID(k wire.ServiceKey) (peer.ID, error) {
+	public, err := crypto.UnmarshalEd25519PublicKey(k[:])
+	if err != nil {
+		return "", fmt.Errorf("gossip: service key %s: %w", k, err)
+	}
+	return peer.IDFromPublicKey(public)
+}
+
+func (s *Service) misbehaved(p peer.ID) {
+	s.config.Backend.Misbehaved(engine.Peer(p), validation.Handshake.Verdict())
+}
+
+func writeStatus(w io.Writer, st wire.Status) error {
+	_, err := w.Write(frame(st.Bytes()))
+	return err
+}
+
+func readStatusFrame(r io.Reader) (wire.Status, error) {
+	b, err := readFrame(r, wire.MaxStatusSize)
+	if err != nil {
+		return wire.Status{}, err
+	}
+	return wire.ParseStatus(b)
+}

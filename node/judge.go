@@ -1,0 +1,157 @@
+package node
+
+import (
+	"context"
+	"encoding/binary"
+	"fmt"
+	"time"
+
+	"github.com/proctornet/proctor/engine"
+	"github.com/proctornet/proctor/validation"
+	"github.com/proctornet/proctor/validation/verify"
+	"github.com/proctornet/proctor/wire"
+)
+
+// operator is the sender of what our own operator hands in: nobody is charged.
+const operator = engine.Peer("")
+
+// SubmitBan judges an encoded platform ban of our operator exactly as a
+// peer's, stores it and sends it to all peers. One that was accepted before is
+// sent once more: the first time may have been in vain.
+func (n *Node) SubmitBan(ctx context.Context, ban []byte) validation.Verdict {
+	v := n.judge(ctx, engine.TopicPlatformBan, operator, ban)
+	if m, err := wire.ParsePlatformBan(ban); err == nil && v.Reason == validation.Duplicate {
+		n.tell(engine.Announce{Message: m})
+	}
+	return v
+}
+
+// SubmitEvent hands in an event for the next block that this node makes.
+func (n *Node) SubmitEvent(ctx context.Context, e wire.UpdateService) validation.Verdict {
+	return n.ask(ctx, engine.Event{Event: e})
+}
+
+func (n *Node) judge(ctx context.Context, topic engine.Topic, from engine.Peer, data []byte) validation.Verdict {
+	var in engine.Input
+	var v validation.Verdict
+	switch topic {
+	case engine.TopicPlatformBan:
+		in, v = n.admitBan(ctx, from, data)
+	case engine.TopicBlock:
+		in, v = admitBlock(from, data)
+	default:
+		panic(fmt.Sprintf("node: topic %d has no judge", topic))
+	}
+	if v.OK() {
+		return n.ask(ctx, in)
+	}
+	if v.Points > 0 && from != operator {
+		n.tell(engine.Judged{From: from, Verdict: v, Evidence: wire.DoubleHash(data)})
+	}
+	return v
+}
+
+// admitBan runs the six steps on the published snapshot. The engine, which
+// may know more by then, repeats all but the costly one and decides.
+func (n *Node) admitBan(ctx context.Context, from engine.Peer, data []byte) (engine.Input, validation.Verdict) {
+	m, err := wire.ParsePlatformBan(data)
+	if err != nil {
+		return nil, validation.Malformed.Verdict()
+	}
+	view := n.Snapshot()
+	if v := validation.PlatformBan(m, view); !v.OK() {
+		return nil, v
+	}
+	key, _ := view.PlatformQuorum(m.QuorumHash, m.SignedHeight)
+	checked, err := n.verify.Verify(ctx, verify.Job{Key: key, Hash: m.SignHash(n.network.PlatformType), Signature: m.Signature})
+	if err != nil {
+		return nil, validation.Overload.Verdict()
+	}
+	return engine.Ban{From: from, Message: m, Key: key}, validation.Checked(checked.Encoded, checked.Valid)
+}
+
+func admitBlock(from engine.Peer, data []byte) (engine.Input, validation.Verdict) {
+	b, err := wire.ParseBlock(data)
+	if err != nil {
+		return nil, validation.Malformed.Verdict()
+	}
+	return engine.Block{From: from, Block: b}, validation.Valid.Verdict()
+}
+
+// backend is the node as package gossip sees it.
+type backend Node
+
+func (b *backend) node() *Node { return (*Node)(b) }
+
+func (b *backend) Judge(ctx context.Context, topic engine.Topic, from engine.Peer, data []byte) validation.Verdict {
+	n := b.node()
+	v := n.judge(ctx, topic, from, data)
+	if topic == engine.TopicPlatformBan && deferrable(v) && !n.deferral.add(from, data, time.Now()) {
+		n.metrics.deferredLost.Inc()
+	}
+	return v
+}
+
+func (b *backend) Stored(topic engine.Topic, data []byte) bool {
+	if topic == engine.TopicPlatformBan {
+		m, err := wire.ParsePlatformBan(data)
+		accepted, ok := b.node().Snapshot().AcceptedBan(m.InventoryHash())
+		return err == nil && ok && accepted == m
+	}
+	block, err := wire.ParseBlock(data)
+	if err != nil {
+		return false
+	}
+	stored, err := b.node().block(block.Header.Height)
+	return err == nil && string(stored) == string(data)
+}
+
+func (b *backend) Status() wire.Status {
+	n := b.node()
+	s := n.Snapshot()
+	return wire.Status{
+		Version:   wire.ProtocolVersion,
+		Network:   n.genesisHash,
+		ProTxHash: n.config.ProTxHash,
+		Height:    s.Tip.Height,
+		Tip:       s.Tip.Hash,
+		Synced:    s.IsSynced,
+		Agent:     "proctor",
+	}
+}
+
+func (b *backend) ServiceKey(proTx wire.Hash) (wire.ServiceKey, bool) {
+	node, ok := b.node().Snapshot().State.Node(proTx)
+	return node.ServiceKey, ok
+}
+
+func (b *backend) Blocks(q wire.BlockRange) (blocks [][]byte, err error) {
+	for h := q.From; h < q.From+int32(q.Count); h++ {
+		block, err := b.node().block(h)
+		if err != nil {
+			return nil, err
+		}
+		if block == nil {
+			break
+		}
+		blocks = append(blocks, block)
+	}
+	return blocks, nil
+}
+
+// block returns an encoded block of our branch; nil if there is none.
+func (n *Node) block(height int32) ([]byte, error) {
+	return n.store.Get(engine.KindBlock, binary.BigEndian.AppendUint32(nil, uint32(height)))
+}
+
+func (b *backend) PeerUp(p engine.Peer, s wire.Status) {
+	b.node().tell(engine.PeerTip{Peer: p, Height: s.Height, Observer: s.ProTxHash.IsZero()})
+}
+
+func (b *backend) PeerDown(p engine.Peer) { b.node().tell(engine.PeerGone{Peer: p}) }
+
+func (b *backend) Fetched(f engine.Fetched) { b.node().tell(f) }
+
+func (b *backend) Misbehaved(p engine.Peer, v validation.Verdict) {
+	b.node().tell(engine.Judged{From: p, Verdict: v})
+}

@@ -1,0 +1,153 @@
+package node
+
+import (
+	"context"
+	"runtime"
+	"time"
+
+	"github.com/proctornet/proctor/engine"
+	"github.com/proctornet/proctor/store"
+	"github.com/proctornet/proctor/validation"
+)
+
+// Limits of the engine's loop.
+const (
+	inboxSize     = 4096      // inputs waiting for the engine
+	maxBatch      = 64        // inputs stepped for one commit
+	maxBatchBytes = 512 << 10 // of records in one commit, beyond which it closes
+)
+
+// request is an input and who waits for the reply, if anybody does.
+type request struct {
+	input engine.Input
+	reply chan validation.Verdict // capacity 1, or nil
+}
+
+// loop feeds the engine: it takes what is waiting, steps it, and hands one
+// batch of effects to the committer. While that waits for the disk the next
+// batch gathers.
+func (n *Node) loop(ctx context.Context) error {
+	ticks := time.NewTicker(n.tickEvery())
+	defer ticks.Stop()
+	b := batch{node: n, effects: *n.initial}
+	b.add(request{input: engine.Tick{Now: time.Now()}})
+	for {
+		if err := b.submit(ctx); err != nil {
+			return nil // the node is stopping
+		}
+		b = batch{node: n}
+		select {
+		case r := <-n.inbox:
+			b.add(r)
+		case now := <-ticks.C:
+			b.add(request{input: engine.Tick{Now: now}})
+		case <-ctx.Done():
+			return nil
+		}
+		b.fill()
+	}
+}
+
+// batch is a group of inputs whose effects are committed together.
+type batch struct {
+	node    *Node
+	effects engine.Effects
+	waiting []chan validation.Verdict // the reply channel of ticket i+1
+}
+
+func (b *batch) add(r request) {
+	var t engine.Ticket
+	if r.reply != nil {
+		b.waiting = append(b.waiting, r.reply)
+		t = engine.Ticket(len(b.waiting))
+	}
+	b.node.engine.Step(r.input, t, &b.effects)
+}
+
+// fill adds what is waiting, up to the limits. Before the batch closes, those
+// about to hand something in get their turn: a burst of verified messages
+// would otherwise trickle into several commits.
+func (b *batch) fill() {
+	size := 1
+	for yielded := false; size < maxBatch && b.effects.WriteBytes() < maxBatchBytes; {
+		select {
+		case r := <-b.node.inbox:
+			b.add(r)
+			size++
+			yielded = false
+			continue
+		default:
+		}
+		if yielded {
+			break
+		}
+		runtime.Gosched()
+		yielded = true
+	}
+	b.node.metrics.batch.Observe(float64(size))
+}
+
+func (b *batch) submit(ctx context.Context) error {
+	snapshot := b.node.engine.Snapshot()
+	done := *b
+	return b.node.commits.Submit(ctx, store.Batch{
+		Writes: b.effects.Writes,
+		Done:   func() { done.release(snapshot) },
+	})
+}
+
+// release lets out what had to wait for the commit, in this order: readers
+// see the new state, callers get their answers, the network hears of it.
+func (b *batch) release(snapshot *engine.Snapshot) {
+	b.node.snapshot.Store(snapshot)
+	for _, r := range b.effects.Replies {
+		b.waiting[r.Ticket-1] <- r.Verdict
+	}
+	gossip := b.node.gossip
+	for _, c := range b.effects.Charges {
+		gossip.Charged(c)
+	}
+	for _, ban := range b.effects.Bans {
+		gossip.Ban(ban)
+	}
+	for _, p := range b.effects.Unbans {
+		gossip.Unban(p)
+	}
+	for _, p := range b.effects.Publications {
+		gossip.Publish(p)
+	}
+	for _, f := range b.effects.Fetches {
+		gossip.Fetch(f)
+	}
+	b.node.report(&b.effects)
+}
+
+// ask hands an input to the engine and waits for the reply, which comes after
+// the commit.
+func (n *Node) ask(ctx context.Context, in engine.Input) validation.Verdict {
+	reply := make(chan validation.Verdict, 1)
+	select {
+	case n.inbox <- request{in, reply}:
+	case <-ctx.Done():
+		n.metrics.drops.Inc()
+		return validation.Overload.Verdict()
+	case <-n.stopped:
+		return validation.Overload.Verdict()
+	}
+	select {
+	case v := <-reply:
+		return v
+	case <-ctx.Done():
+		return validation.Overload.Verdict()
+	case <-n.stopped:
+		return validation.Overload.Verdict()
+	}
+}
+
+// tell hands an input to the engine. It waits while the inbox is full.
+func (n *Node) tell(in engine.Input) {
+	select {
+	case n.inbox <- request{input: in}:
+	case <-n.stopped:
+	}
+}

@@ -1,0 +1,87 @@
+package node
+
+import (
+	"time"
+
+	"github.com/libp2p/go-libp2p/core/peer"
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/proctornet/proctor/engine"
+	"github.com/proctornet/proctor/metrics"
+	"github.com/proctornet/proctor/validation"
+)
+
+type nodeMetrics struct {
+	points       *prometheus.CounterVec
+	bans         *prometheus.CounterVec
+	evicted      prometheus.Counter
+	drops        prometheus.Counter
+	deferredLost prometheus.Counter
+	batch        prometheus.Histogram
+}
+
+func newMetrics(r prometheus.Registerer, n *Node) *nodeMetrics {
+	counter := func(name, help string) prometheus.Counter {
+		return prometheus.NewCounter(prometheus.CounterOpts{Namespace: metrics.Namespace, Name: name, Help: help})
+	}
+	byReason := func(name, help string) *prometheus.CounterVec {
+		return prometheus.NewCounterVec(prometheus.CounterOpts{Namespace: metrics.Namespace, Name: name, Help: help}, []string{"reason"})
+	}
+	m := &nodeMetrics{
+		points:       byReason("peer_points_total", "Penalty points given to peers, by reason."),
+		bans:         byReason("peer_bans_total", "Peers banned, by the reason that reached the limit."),
+		evicted:      counter("engine_evictions_total", "Records dropped because a limit of the engine was reached."),
+		drops:        counter("engine_inbox_drops_total", "Messages given up because the engine's inbox was full."),
+		deferredLost: counter("deferred_bans_lost_total", "Bans that could not be judged and were dropped for want of room or time."),
+		batch: prometheus.NewHistogram(prometheus.HistogramOpts{
+			Namespace: metrics.Namespace, Name: "engine_batch_inputs",
+			Help: "Inputs stepped for one commit.", Buckets: metrics.SizeBuckets(),
+		}),
+	}
+	for _, row := range validation.Table() {
+		if row.Points > 0 {
+			m.points.WithLabelValues(string(row.Reason))
+			m.bans.WithLabelValues(string(row.Reason))
+		}
+	}
+	gauge := func(name, help string, f func(*engine.Snapshot) float64) prometheus.Collector {
+		return prometheus.NewGaugeFunc(prometheus.GaugeOpts{Namespace: metrics.Namespace, Name: name, Help: help},
+			func() float64 { return f(n.Snapshot()) })
+	}
+	r.MustRegister(m.points, m.bans, m.evicted, m.drops, m.deferredLost, m.batch,
+		prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+			Namespace: metrics.Namespace, Name: "deferred_bans", Help: "Bans that wait until they can be judged.",
+		}, func() float64 { return float64(n.deferral.len()) }),
+		gauge("tip_height", "Height of the best block.", func(s *engine.Snapshot) float64 { return float64(s.Tip.Height) }),
+		gauge("tip_age_seconds", "Time since the slot of the best block began.", func(s *engine.Snapshot) float64 {
+			return time.Since(n.config.Genesis.SlotStart(s.Tip.Slot)).Seconds()
+		}),
+		gauge("synced", "1 if the tip is the network's as far as we can tell, else 0.", func(s *engine.Snapshot) float64 {
+			if s.IsSynced {
+				return 1
+			}
+			return 0
+		}),
+		gauge("platform_ban_flags", "Evonodes whose PlatformPoSeBan flag is set.", func(s *engine.Snapshot) float64 { return float64(s.FlagsSet()) }),
+		gauge("inventory_bans", "Accepted platform bans remembered.", func(s *engine.Snapshot) float64 { return float64(s.Accepted.Len()) }),
+		gauge("registered_nodes", "Service nodes in the registry.", func(s *engine.Snapshot) float64 { return float64(s.State.NodeCount()) }),
+		prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+			Namespace: metrics.Namespace, Name: "engine_inbox_depth", Help: "Inputs waiting for the engine.",
+		}, func() float64 { return float64(len(n.inbox)) }),
+	)
+	return m
+}
+
+// report counts and logs what a commit did. Points can be provoked at will,
+// so they are logged at debug level; a ban ends its cause.
+func (n *Node) report(e *engine.Effects) {
+	for _, c := range e.Charges {
+		n.metrics.points.WithLabelValues(string(c.Reason)).Add(float64(c.Points))
+		n.config.Log.Debug("peer charged", "peer", peer.ID(c.Peer), "points", c.Points, "total", c.Total, "reason", c.Reason, "msg_id", c.Evidence)
+	}
+	for _, b := range e.Bans {
+		n.metrics.bans.WithLabelValues(string(b.Reason)).Inc()
+		n.config.Log.Warn("peer banned", "peer", peer.ID(b.Peer), "points", b.Points, "reason", b.Reason, "until", b.Until, "msg_id", b.Evidence)
+	}
+	n.metrics.evicted.Add(float64(e.Evicted))
+}

@@ -1,0 +1,79 @@
+package params
+
+import (
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/proctornet/proctor/wire"
+)
+
+// Quorum types with a name in the code.
+const (
+	MainnetPlatform wire.LLMQType = 4   // llmq_100_67
+	TestnetPlatform wire.LLMQType = 6   // llmq_25_67
+	TestPlatform    wire.LLMQType = 106 // llmq_test_platform
+)
+
+// Network is what distinguishes one kind of network from another.
+type Network struct {
+	Name         string
+	PlatformType wire.LLMQType // quorum type that signs platform bans
+	BlockTime    time.Duration // nominal: the rules' hours are counted in blocks of this length
+	TestKeys     bool          // published keys are allowed
+}
+
+// dashBlockTime is the target spacing of every Dash network (spec/dash.md 3.2).
+const dashBlockTime = 150 * time.Second
+
+var networks = []Network{
+	{Name: "devnet", PlatformType: TestPlatform, BlockTime: 120 * time.Second, TestKeys: true},
+	{Name: "regtest", PlatformType: TestPlatform, BlockTime: dashBlockTime, TestKeys: true},
+	{Name: "dash-testnet", PlatformType: TestnetPlatform, BlockTime: dashBlockTime},
+	{Name: "dash-mainnet", PlatformType: MainnetPlatform, BlockTime: dashBlockTime},
+}
+
+// NetworkByName returns a network; the error of an unknown name lists the known.
+func NetworkByName(name string) (Network, error) {
+	known := make([]string, len(networks))
+	for i, n := range networks {
+		if n.Name == name {
+			return n, nil
+		}
+		known[i] = n.Name
+	}
+	return Network{}, fmt.Errorf("network %.80q is unknown; known: %s", name, strings.Join(known, ", "))
+}
+
+// Profile says which of two readings of the rules is in force where the
+// published documents and the running software differ (DESIGN.md section 8).
+type Profile struct {
+	Name string
+
+	// AnyMinedQuorum accepts a ban from every platform quorum ever mined;
+	// otherwise the quorum must have existed at the signed height and been
+	// among the newest then.
+	AnyMinedQuorum bool
+
+	// ServiceUpdateClearsBan lets every update-service of a node clear its
+	// PlatformPoSeBan flag; otherwise only one that revives it does.
+	ServiceUpdateClearsBan bool
+}
+
+var profiles = []Profile{
+	{Name: "spec"},
+	{Name: "core", AnyMinedQuorum: true, ServiceUpdateClearsBan: true},
+}
+
+// ProfileByName returns a rule profile; the error of an unknown name lists
+// the known.
+func ProfileByName(name string) (Profile, error) {
+	known := make([]string, len(profiles))
+	for i, p := range profiles {
+		if p.Name == name {
+			return p, nil
+		}
+		known[i] = p.Name
+	}
+	return Profile{}, fmt.Errorf("rule profile %.80q is unknown; known: %s", name, strings.Join(known, ", "))
+}

@@ -1,0 +1,285 @@
+package state
+
+import (
+	"bytes"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"maps"
+	"math"
+	"reflect"
+	"slices"
+	"strings"
+	"testing"
+
+	"pgregory.net/rapid"
+
+	"github.com/proctornet/proctor/chain"
+	"github.com/proctornet/proctor/wire"
+)
+
+func zeros(n int) string { return strings.Repeat("00", n) }
+
+// The root covers these bytes, so a release must not change them.
+func TestNode_Layout(t *testing.T) {
+	n := Node{
+		ProTxHash: wire.Hash{0: 0xaa, 31: 0xbb}, Evo: true, OperatorKey: wire.OperatorKey{0: 0xcc}, ServiceKey: wire.ServiceKey{0: 0xdd},
+		Sequence: 1, Addresses: []string{"a", "bc"}, RegisteredHeight: 2, PoSeBanHeight: NoHeight, RevivedHeight: 3,
+	}
+	want := "aa" + zeros(30) + "bb" + "01" + "cc" + zeros(47) + "dd" + zeros(31) +
+		"0000000000000001" + "00000002" + "ffffffff" + "00000003" + "02" + "0161" + "026263"
+	if got := hex.EncodeToString(n.Bytes()); got != want {
+		t.Errorf("the record is\n%s, want\n%s", got, want)
+	}
+	flag := BanFlag{BannedHeight: 258, ClearedHeight: NoHeight}
+	if got, want := hex.EncodeToString(flag.Bytes()), "00000102"+"ffffffff"+zeros(wire.PlatformBanSize); got != want {
+		t.Errorf("the flag is\n%s, want\n%s", got, want)
+	}
+}
+
+// Computed with Python's hashlib from the description of the accumulator.
+func TestRoot_Vectors(t *testing.T) {
+	g := chain.Genesis{Network: "devnet", Profile: "spec"}
+	record := func(i byte, evo bool) chain.GenesisNode {
+		return chain.GenesisNode{ProTxHash: wire.Hash{i}, Evo: evo, OperatorKey: wire.OperatorKey{i + 1}, ServiceKey: wire.ServiceKey{i + 2}}
+	}
+	check := func(name string, s State, want string) {
+		t.Helper()
+		if got := s.Root().String(); got != want {
+			t.Errorf("root of %s is %s, want %s", name, got, want)
+		}
+	}
+	check("no nodes", start(t, g), "ad83b1363c2f7942cdffd32a5720bd8355a5844d840931eea5c81a99a90aa0e5")
+	g.Nodes = []chain.GenesisNode{record(1, true), record(2, false)}
+	g.Nodes[0].Addresses = []string{"a"}
+	s := start(t, g)
+	check("two nodes", s, "5319a99016395a214f2ca0057f96ea0867bd4f73f24b8cd9a35c82b9b8227461")
+	e := wire.UpdateService{Network: g.Hash(), ProTxHash: wire.Hash{2}, Sequence: 1, Addresses: []string{"bc"}}
+	revived, _, err := s.Apply(block(s, 7, e))
+	if err != nil {
+		t.Fatal(err)
+	}
+	check("two nodes, one revived at 7", revived, "9748f8efd5a06c415450baed14f431f097f98d06b44c12b72621846e5759b6fb")
+	slices.Reverse(g.Nodes)
+	check("the same nodes listed the other way", start(t, g), "5319a99016395a214f2ca0057f96ea0867bd4f73f24b8cd9a35c82b9b8227461")
+}
+
+func TestNode_RoundTripOfEveryField(t *testing.T) {
+	fill := func(t *rapid.T, b []byte) { copy(b, rapid.SliceOfN(rapid.Byte(), len(b), len(b)).Draw(t, "bytes")) }
+	rapid.Check(t, func(t *rapid.T) {
+		height := rapid.Int32()
+		want := Node{
+			Evo:              rapid.Bool().Draw(t, "evo"),
+			Sequence:         rapid.Uint64().Draw(t, "sequence"),
+			RegisteredHeight: height.Draw(t, "registered"),
+			PoSeBanHeight:    height.Draw(t, "banned"),
+			RevivedHeight:    height.Draw(t, "revived"),
+		}
+		fill(t, want.ProTxHash[:])
+		fill(t, want.OperatorKey[:])
+		fill(t, want.ServiceKey[:])
+		for range rapid.IntRange(0, wire.MaxAddresses).Draw(t, "addresses") {
+			want.Addresses = append(want.Addresses, rapid.StringN(0, -1, 255).Draw(t, "address"))
+		}
+		if got, err := ParseNode(want.Bytes()); err != nil || !reflect.DeepEqual(got, want) {
+			t.Fatalf("%+v comes back as %+v, %v", want, got, err)
+		}
+	})
+}
+
+func TestRecords_TakeExactlyOne(t *testing.T) {
+	node := Node{Evo: true, Addresses: []string{"/ip4/127.0.0.1/tcp/1", "x"}}
+	for name, c := range map[string]struct {
+		whole []byte
+		parse func([]byte) error
+	}{
+		"node": {node.Bytes(), func(b []byte) error { _, err := ParseNode(b); return err }},
+		"flag": {NoBanFlag().Bytes(), func(b []byte) error { _, err := ParseBanFlag(b); return err }},
+	} {
+		if err := c.parse(c.whole); err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+		for n := range len(c.whole) {
+			if err := c.parse(c.whole[:n]); !errors.Is(err, ErrRecord) {
+				t.Errorf("%s: %d of %d bytes: error %v, want ErrRecord", name, n, len(c.whole), err)
+			}
+		}
+		if err := c.parse(append(bytes.Clone(c.whole), 0)); !errors.Is(err, ErrRecord) {
+			t.Errorf("%s: one byte too many: error %v, want ErrRecord", name, err)
+		}
+	}
+	for _, evo := range []byte{2, 0xff} {
+		b := node.Bytes()
+		b[32] = evo
+		if _, err := ParseNode(b); !errors.Is(err, ErrRecord) {
+			t.Errorf("node of type %d: error %v, want ErrRecord", evo, err)
+		}
+	}
+	b := node.Bytes()
+	got, _ := ParseNode(b)
+	if clear(b); !reflect.DeepEqual(got, node) {
+		t.Errorf("the node changes with its input: %+v", got)
+	}
+}
+
+// Every version of the state stays what it was, whatever is built on it, and
+// an error leaves nothing behind.
+func TestState_EveryVersionStaysValid(t *testing.T) {
+	type version struct {
+		s     State
+		root  wire.Hash
+		nodes map[wire.Hash]Node
+	}
+	rapid.Check(t, func(t *rapid.T) {
+		g := genesis(rapid.IntRange(1, 8).Draw(t, "nodes"), "spec")
+		s := start(t, g)
+		history := []version{{s, s.Root(), maps.Collect(s.Nodes())}}
+		for range rapid.IntRange(1, 12).Draw(t, "steps") {
+			from := history[rapid.IntRange(0, len(history)-1).Draw(t, "branch")].s
+			var events []wire.UpdateService
+			last := make(map[int]uint64)
+			for range rapid.IntRange(0, 3).Draw(t, "events") {
+				i := rapid.IntRange(0, len(g.Nodes)-1).Draw(t, "node")
+				if _, ok := last[i]; !ok {
+					n, _ := from.Node(g.Nodes[i].ProTxHash)
+					last[i] = n.Sequence
+				}
+				last[i]++
+				events = append(events, event(g, i, last[i]))
+			}
+			b := block(from, rapid.Int32Range(1, 100).Draw(t, "height"), events...)
+			wrong := rapid.IntRange(0, 3).Draw(t, "wrong") == 0 && len(events) > 0
+			if wrong {
+				b.Events[len(events)-1].Sequence += 2
+			}
+			next, changes, err := from.Apply(b)
+			if wrong != (err != nil) || !wrong && len(changes) != len(events) {
+				t.Fatalf("%d events, one wrong %t: %d changes, %v", len(events), wrong, len(changes), err)
+			}
+			history = append(history, version{next, next.Root(), maps.Collect(next.Nodes())})
+		}
+		for i, v := range history {
+			if got := maps.Collect(v.s.Nodes()); v.s.Root() != v.root || !reflect.DeepEqual(got, v.nodes) {
+				t.Fatalf("version %d has root %s and nodes %+v, it had %s and %+v", i, v.s.Root(), got, v.root, v.nodes)
+			}
+		}
+	})
+}
+
+// A PoSe ban is lifted by the first event only, and remembers at which height.
+func TestApply_RevivesOnce(t *testing.T) {
+	g := genesis(2, "spec")
+	s := start(t, g)
+	for i, want := range []struct {
+		height  int32
+		revived bool
+		at      int32
+	}{{4, true, 4}, {9, false, 4}} {
+		next, changes, err := s.Apply(block(s, want.height, event(g, 1, uint64(i+1))))
+		if err != nil {
+			t.Fatal(err)
+		}
+		n, _ := next.Node(g.Nodes[1].ProTxHash)
+		if c := changes[0]; c.Revived != want.revived || n.PoSeBanned() || n.RevivedHeight != want.at || !reflect.DeepEqual(c.Node, n) {
+			t.Errorf("event %d: change %+v, node %+v; want revived %t, at %d", i, c, n, want.revived, want.at)
+		}
+		s = next
+	}
+}
+
+func TestCheckEvent_SequenceDoesNotWrap(t *testing.T) {
+	g := genesis(1, "spec")
+	s := start(t, g)
+	n, _ := s.Node(g.Nodes[0].ProTxHash)
+	n.Sequence = math.MaxUint64 - 1
+	s.put(n)
+	s, _, err := s.Apply(block(s, 1, event(g, 0, math.MaxUint64)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, sequence := range []uint64{1, 2, math.MaxUint64} {
+		if err := s.CheckEvent(event(g, 0, sequence)); !errors.Is(err, ErrSequence) {
+			t.Errorf("after the last sequence %d: %v, want ErrSequence", sequence, err)
+		}
+	}
+}
+
+func TestGenesis_UnknownNames(t *testing.T) {
+	for _, g := range []chain.Genesis{{Network: "moon", Profile: "spec"}, {Network: "devnet", Profile: "moon"}} {
+		if _, err := Genesis(g); err == nil || !strings.Contains(err.Error(), "moon") {
+			t.Errorf("%+v: error %v does not name what is unknown", g, err)
+		}
+		if _, err := Load(g, slices.Values([]Node{})); err == nil || !strings.Contains(err.Error(), "moon") {
+			t.Errorf("loading %+v: error %v does not name what is unknown", g, err)
+		}
+	}
+}
+
+// A quorum of the genesis exists from its mined height on: at it, not below.
+func TestPlatformQuorum_OfTheGenesis(t *testing.T) {
+	for _, profile := range []string{"spec", "core"} {
+		g := genesis(2, profile)
+		g.PlatformQuorum = &chain.GenesisQuorum{
+			MadeBy: chain.TrustedDealer, QuorumHash: wire.Hash{7}, MinedHeight: 50, Threshold: 1, Members: []wire.Hash{g.Nodes[0].ProTxHash}, PublicKey: wire.OperatorKey{8},
+		}
+		s := start(t, g)
+		want := Quorum{106, wire.Hash{7}, 50, wire.OperatorKey{8}, 1, chain.TrustedDealer, g.PlatformQuorum.Members}
+		core := profile == "core"
+		for _, c := range []struct {
+			signed, tip int32
+			want        bool
+		}{
+			{50, 50, true},
+			{50, 49, false},
+			{49, 50, core},
+			{51, 50, true},
+			{math.MaxInt32, 50, true},
+			{math.MaxInt32, 49, false},
+			{math.MaxInt32, math.MaxInt32, true},
+			{math.MinInt32, math.MaxInt32, core},
+			{math.MinInt32, math.MinInt32, false},
+		} {
+			got, ok := s.PlatformQuorum(wire.Hash{7}, c.signed, c.tip)
+			if ok != c.want || ok && !reflect.DeepEqual(got, want) {
+				t.Errorf("%s, signed at %d, tip %d: %+v, %t; want %t", profile, c.signed, c.tip, got, ok, c.want)
+			}
+		}
+		list := s.Quorums(50)
+		if len(list) != 1 || len(s.Quorums(49)) != 0 {
+			t.Fatalf("%s: %d quorums at 50 and %d at 49, want 1 and 0", profile, len(list), len(s.Quorums(49)))
+		}
+		list[0].Hash = wire.Hash{}
+		if s.Quorums(50)[0].Hash != (wire.Hash{7}) {
+			t.Error("the list of quorums aliases the state")
+		}
+	}
+	if _, ok := start(t, genesis(1, "core")).PlatformQuorum(wire.Hash{}, 0, 0); ok {
+		t.Error("a network without a platform quorum has one")
+	}
+}
+
+// The window of a mined quorum at every height, against counting by hand.
+func TestPlatformQuorum_AgreesWithCounting(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		profile := rapid.SampledFrom([]string{"spec", "core"}).Draw(t, "profile")
+		s := start(t, genesis(1, profile))
+		mined := rapid.SliceOfNDistinct(rapid.Int32Range(0, 30), 0, 9, rapid.ID).Draw(t, "mined")
+		slices.Sort(mined)
+		for _, h := range mined {
+			s.quorums = append(s.quorums, Quorum{Type: 106, Hash: wire.DoubleHash(fmt.Append(nil, h)), MinedHeight: h})
+		}
+		signed, tip := rapid.Int32Range(-5, 40).Draw(t, "signed"), rapid.Int32Range(0, 40).Draw(t, "tip")
+		for i, h := range mined {
+			newer := 0 // quorums mined after this one that existed when the ban was signed
+			for _, other := range mined[i+1:] {
+				if other <= signed && other <= tip {
+					newer++
+				}
+			}
+			want := h <= tip && (profile == "core" || h <= signed && newer < 4)
+			if _, ok := s.PlatformQuorum(s.quorums[i].Hash, signed, tip); ok != want {
+				t.Fatalf("%s: quorum mined at %d of %v, signed at %d, tip %d: %t, want %t", profile, h, mined, signed, tip, ok, want)
+			}
+		}
+	})
+}

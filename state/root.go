@@ -1,0 +1,47 @@
+package state
+
+import (
+	"crypto/sha256"
+	"crypto/sha3"
+	"encoding/binary"
+
+	"github.com/proctornet/proctor/wire"
+)
+
+// rootLanes is the number of 16-bit lanes of an accumulator.
+const rootLanes = 1024
+
+// accumulator is LtHash: the lane-wise sum of an expansion of every record.
+// A record that changes is taken out and put in again, so the cost of a root
+// follows the change and not the size of the registry, and the order of
+// changes cannot matter. Source: Bellare and Micciancio 1997, with the
+// parameters of DESIGN.md section 5.
+type accumulator [rootLanes]uint16
+
+func (a *accumulator) add(record []byte) {
+	for i, v := range expand(record) {
+		a[i] += v
+	}
+}
+
+func (a *accumulator) remove(record []byte) {
+	for i, v := range expand(record) {
+		a[i] -= v
+	}
+}
+
+func (a *accumulator) root() wire.Hash {
+	b := make([]byte, 0, 2*rootLanes)
+	for _, v := range a {
+		b = binary.LittleEndian.AppendUint16(b, v)
+	}
+	return sha256.Sum256(b)
+}
+
+func expand(record []byte) (lanes [rootLanes]uint16) {
+	b := sha3.SumSHAKE128(record, 2*rootLanes)
+	for i := range lanes {
+		lanes[i] = binary.LittleEndian.Uint16(b[2*i:])
+	}
+	return lanes
+}

@@ -1,0 +1,178 @@
+package testnet
+
+import (
+	"context"
+	"testing"
+	"time"
+
+	"github.com/libp2p/go-libp2p/core/peer"
+	"go.uber.org/goleak"
+
+	"github.com/proctornet/proctor/engine"
+	"github.com/proctornet/proctor/validation"
+	"github.com/proctornet/proctor/wire"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// limit bounds whatever a test waits for.
+const limit = 20 * time.Second
+
+// bench is a cluster under test and the strangers that talk to it.
+type bench struct {
+	*Cluster
+	t         testing.TB
+	ctx       context.Context
+	strangers int
+}
+
+// frozen are options of a network whose chain stands still: the present slot,
+// 620, belongs to member 2, who is not started, and the next is an hour away.
+func frozen(profile string) Options {
+	return Options{Nodes: 7, Regular: 2, Seed: 7, Profile: profile, Slot: time.Hour, History: 620, Now: time.Now(), Authorities: 3}
+}
+
+// moving are options of a network with one author, member 0, and short slots.
+func moving(profile string) Options {
+	o := frozen(profile)
+	o.Slot, o.Authorities = 300*time.Millisecond, 1
+	return o
+}
+
+// newBench prepares a cluster; no node runs yet.
+func newBench(t testing.TB, o Options) *bench {
+	t.Helper()
+	n, err := NewNetwork(o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	c, err := NewCluster(n, t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute)
+	t.Cleanup(func() {
+		cancel()
+		if err := c.Close(); err != nil {
+			t.Errorf("close the cluster: %v", err)
+		}
+	})
+	return &bench{Cluster: c, t: t, ctx: ctx}
+}
+
+// start starts members and waits until each is in the mesh.
+func (b *bench) start(members ...int) {
+	b.t.Helper()
+	for _, i := range members {
+		if err := b.Start(i); err != nil {
+			b.t.Fatal(err)
+		}
+	}
+	if len(members) > 1 {
+		b.await("the mesh", func() bool {
+			for _, i := range members {
+				if b.Node(i).Gossip().MeshPeers(engine.TopicPlatformBan) == 0 {
+					return false
+				}
+			}
+			return true
+		})
+	}
+}
+
+func (b *bench) await(what string, cond func() bool) {
+	b.t.Helper()
+	ctx, cancel := context.WithTimeout(b.ctx, limit)
+	defer cancel()
+	if err := b.Await(ctx, what, cond); err != nil {
+		b.t.Fatal(err)
+	}
+}
+
+// stranger returns a new peer that has met the given members.
+func (b *bench) stranger(members ...int) *Stranger {
+	b.t.Helper()
+	b.strangers++
+	var targets []peer.AddrInfo
+	for _, i := range members {
+		targets = append(targets, b.Members[i].AddrInfo())
+	}
+	s, err := NewStranger(b.Network, 7, b.strangers, targets)
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	b.t.Cleanup(func() {
+		if err := s.Close(); err != nil {
+			b.t.Errorf("close a stranger: %v", err)
+		}
+	})
+	b.await("a stranger to meet its peers", func() bool { return len(s.Peers(engine.TopicPlatformBan)) == len(members) })
+	return s
+}
+
+// ban returns a ban signed by a threshold of the quorum.
+func (b *bench) ban(proTx wire.Hash, height int32) wire.PlatformBan {
+	b.t.Helper()
+	m, err := b.Dealer.Ban(proTx, height, b.Dealer.Threshold)
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	return m
+}
+
+// evo returns the ProTxHash of the nth evonode, counted from 1.
+func (b *bench) evo(n int) wire.Hash {
+	for _, m := range b.Members {
+		if m.Evo {
+			if n--; n == 0 {
+				return m.ProTxHash
+			}
+		}
+	}
+	panic("no such evonode")
+}
+
+// judges lets a new stranger say bytes to member 0 and waits for the verdict.
+// It returns the stranger.
+func (b *bench) judges(data []byte, want validation.Reason) *Stranger {
+	b.t.Helper()
+	s := b.stranger(0)
+	verdict := want.Verdict()
+	judged := b.Judged(0, verdict)
+	points := b.points(want)
+	all := b.Value(0, "proctor_gossip_judged_total")
+	s.Say(engine.TopicPlatformBan, data)
+	b.await("a verdict", func() bool { return b.Value(0, "proctor_gossip_judged_total") == all+1 })
+	if b.Judged(0, verdict) != judged+1 {
+		b.t.Fatalf("not judged %s; judged: %v", want, b.verdicts())
+	}
+	b.await("points", func() bool { return b.points(want) == points+float64(verdict.Points) })
+	b.await("the ban, if any", func() bool {
+		return b.Node(0).Gossip().Banned(s.ID()) == (verdict.Points == 100)
+	})
+	return s
+}
+
+func (b *bench) points(r validation.Reason) float64 {
+	return b.Value(0, "proctor_peer_points_total", "reason", string(r))
+}
+
+// verdicts counts what member 0 has judged so far.
+func (b *bench) verdicts() map[validation.Reason]float64 {
+	m := make(map[validation.Reason]float64)
+	for _, row := range validation.Table() {
+		if n := b.Judged(0, row.Reason.Verdict()); n > 0 {
+			m[row.Reason] = n
+		}
+	}
+	return m
+}
+
+func (b *bench) flag(member int, proTx wire.Hash) bool {
+	return b.Node(member).Snapshot().Flag(proTx).Set()
+}
+
+func (b *bench) accepted(member int, m wire.PlatformBan) bool {
+	_, ok := b.Node(member).Snapshot().AcceptedBan(m.InventoryHash())
+	return ok
+}

@@ -1,0 +1,197 @@
+// Package testnet makes networks for demonstrations and tests: genesis and
+// keys, a prepared history, clusters of real nodes in one process, peers that
+// misbehave, and the story that `proctor demo` tells. Every key it makes
+// follows from a seed and is worth nothing.
+package testnet
+
+import (
+	"crypto/ed25519"
+	"crypto/sha256"
+	"encoding/binary"
+	"fmt"
+	"math/rand/v2"
+	"net"
+	"slices"
+	"time"
+
+	"github.com/proctornet/proctor/bls"
+	"github.com/proctornet/proctor/chain"
+	"github.com/proctornet/proctor/params"
+	"github.com/proctornet/proctor/wire"
+)
+
+// Options of a network.
+type Options struct {
+	Nodes   int           // in all
+	Regular int           // of them regular masternodes; the others are evonodes
+	Seed    uint64        // keys and hashes follow from it
+	Profile string        // rule profile
+	Slot    time.Duration // length of a slot
+	History int32         // slots that lie in the past when the network starts
+	Now     time.Time     // when the network starts
+
+	// Authorities is how many of the first nodes make blocks; default 1. Until
+	// the chain chooses between branches, two authors that do not hear each
+	// other in time part the network for good.
+	Authorities int
+	// QuorumMined is the height the platform quorum exists from; default 0.
+	QuorumMined int32
+	// Unannounced evonodes, the last ones, are registered without an address.
+	Unannounced int
+}
+
+// Network is a genesis and everything secret that belongs to it.
+type Network struct {
+	Genesis chain.Genesis
+	Members []Member
+	Dealer  Dealer
+
+	start uint64 // slot the network starts in
+}
+
+// Member is a service node of the network and its keys.
+type Member struct {
+	Name      string
+	ProTxHash wire.Hash
+	Evo       bool
+	Service   ed25519.PrivateKey
+	Operator  bls.SecretKey
+	Port      int // of the node on 127.0.0.1, TCP and UDP
+	APIPort   int // of its operator's commands
+}
+
+// NewNetwork makes a network. Its ports are free when it returns.
+func NewNetwork(o Options) (*Network, error) {
+	if o.Authorities == 0 {
+		o.Authorities = 1
+	}
+	ports, err := freePorts(2 * o.Nodes)
+	if err != nil {
+		return nil, err
+	}
+	n := &Network{Genesis: chain.Genesis{
+		Network:    "devnet",
+		Profile:    o.Profile,
+		Time:       o.Now.Add(-time.Duration(o.History) * o.Slot).UTC().Truncate(time.Millisecond),
+		SlotMillis: o.Slot.Milliseconds(),
+	}}
+	n.start = n.Genesis.SlotAt(o.Now)
+	var evonodes []wire.Hash
+	for i := range o.Nodes {
+		m := newMember(o, i)
+		m.Port, m.APIPort = ports[i], ports[o.Nodes+i]
+		n.Members = append(n.Members, m)
+		node := chain.GenesisNode{
+			Name:        m.Name,
+			ProTxHash:   m.ProTxHash,
+			Evo:         m.Evo,
+			OperatorKey: wire.OperatorKey(m.Operator.PublicKey().Bytes()),
+			ServiceKey:  m.serviceKey(),
+		}
+		if i < o.Nodes-o.Unannounced {
+			node.Addresses = m.Addresses()
+		}
+		n.Genesis.Nodes = append(n.Genesis.Nodes, node)
+		if m.Evo {
+			evonodes = append(evonodes, m.ProTxHash)
+		}
+	}
+	for _, m := range n.Members[:o.Authorities] {
+		n.Genesis.Authorities = append(n.Genesis.Authorities, m.ProTxHash)
+	}
+	llmq, err := params.SmallPlatformQuorum(len(evonodes))
+	if err != nil {
+		return nil, fmt.Errorf("testnet: %w", err)
+	}
+	if n.Dealer, err = deal(llmq, evonodes[:llmq.Size], secret(o.Seed, "dealer", 0), hash(o.Seed, "quorum", 0)); err != nil {
+		return nil, err
+	}
+	n.Genesis.PlatformQuorum = n.Dealer.genesis(o.QuorumMined)
+	return n, nil
+}
+
+// newMember numbers regular nodes and evonodes apart: regular-1, evo-1.
+func newMember(o Options, i int) Member {
+	m := Member{Name: fmt.Sprintf("regular-%d", i+1), Evo: i >= o.Regular}
+	if m.Evo {
+		m.Name = fmt.Sprintf("evo-%d", i-o.Regular+1)
+	}
+	seed := secret(o.Seed, "service", i)
+	m.Service = ed25519.NewKeyFromSeed(seed[:])
+	m.Operator = bls.GenerateSecretKey(secret(o.Seed, "operator", i))
+	m.ProTxHash = hash(o.Seed, "protx", i)
+	return m
+}
+
+func (m Member) serviceKey() wire.ServiceKey {
+	return wire.ServiceKey(m.Service.Public().(ed25519.PublicKey))
+}
+
+// Addresses is where the member is reached.
+func (m Member) Addresses() []string {
+	return []string{
+		fmt.Sprintf("/ip4/127.0.0.1/udp/%d/quic-v1", m.Port),
+		fmt.Sprintf("/ip4/127.0.0.1/tcp/%d", m.Port),
+	}
+}
+
+// Announce signs the update-service event that follows the member's event
+// with number last (0 before the first).
+func (n *Network) Announce(m Member, last uint64) wire.UpdateService {
+	e := wire.UpdateService{
+		Network:   n.Genesis.Hash(),
+		ProTxHash: m.ProTxHash,
+		Sequence:  last + 1,
+		Addresses: m.Addresses(),
+	}
+	e.Signature = wire.Signature(m.Operator.Sign(e.SignHash()).Bytes())
+	return e
+}
+
+// Named returns a member by its name.
+func (n *Network) Named(name string) (int, Member) {
+	i := slices.IndexFunc(n.Members, func(m Member) bool { return m.Name == name })
+	return i, n.Members[i]
+}
+
+// secret derives test keys. The label makes plain what they are.
+func secret(seed uint64, role string, i int) [32]byte {
+	return sha256.Sum256(fmt.Appendf(nil, "proctor PUBLIC TEST KEY %d %s %d", seed, role, i))
+}
+
+func hash(seed uint64, what string, i int) wire.Hash {
+	return wire.DoubleHash([]byte("proctor test "+what), binary.BigEndian.AppendUint64(nil, seed), []byte{byte(i >> 8), byte(i)})
+}
+
+// The ports that networks listen on lie below those that systems give to
+// outgoing connections: a port that is found free stays so until it is used.
+const (
+	lowestPort = 10_000
+	portRange  = 20_000
+)
+
+// freePorts finds n ports that are free for TCP and UDP on 127.0.0.1, from a
+// random one upwards, as other networks may be looking at the same time. All
+// are held until all are found.
+func freePorts(n int) (ports []int, err error) {
+	first := rand.IntN(portRange)
+	for i := 0; i < portRange && len(ports) < n; i++ {
+		port := lowestPort + (first+i)%portRange
+		addr := fmt.Sprintf("127.0.0.1:%d", port)
+		l, err := net.Listen("tcp", addr)
+		if err != nil {
+			continue
+		}
+		defer l.Close()
+		c, err := net.ListenPacket("udp", addr)
+		if err != nil {
+			continue
+		}
+		defer c.Close()
+		ports = append(ports, port)
+	}
+	if len(ports) < n {
+		return nil, fmt.Errorf("testnet: found %d free ports of %d to %d, want %d", len(ports), lowestPort, lowestPort+portRange-1, n)
+	}
+	return ports, nil
+}

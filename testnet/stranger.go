@@ -1,0 +1,95 @@
+package testnet
+
+import (
+	"context"
+	"crypto/ed25519"
+	"errors"
+	"io"
+	"log/slog"
+
+	"github.com/libp2p/go-libp2p/core/peer"
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/proctornet/proctor/chain"
+	"github.com/proctornet/proctor/engine"
+	"github.com/proctornet/proctor/gossip"
+	"github.com/proctornet/proctor/validation"
+	"github.com/proctornet/proctor/wire"
+)
+
+// Stranger is a peer that nobody registered and that judges nothing: it says
+// whatever it is told to. It meets nodes by the ordinary handshake.
+type Stranger struct {
+	service *gossip.Service
+	genesis chain.Genesis
+	stop    context.CancelFunc
+	done    chan error
+}
+
+// NewStranger makes a peer that connects to the given nodes. Strangers of one
+// seed with different numbers have different identities.
+func NewStranger(n *Network, seed uint64, number int, targets []peer.AddrInfo) (*Stranger, error) {
+	key := secret(seed, "stranger", number)
+	s := &Stranger{genesis: n.Genesis, done: make(chan error, 1)}
+	var err error
+	s.service, err = gossip.New(gossip.Config{
+		Backend:         (*careless)(s),
+		Network:         n.Genesis.Network,
+		Identity:        ed25519.NewKeyFromSeed(key[:]),
+		Listen:          []string{"/ip4/127.0.0.1/tcp/0"},
+		Log:             slog.New(slog.NewTextHandler(io.Discard, nil)),
+		Registerer:      prometheus.NewRegistry(),
+		Bootstrap:       targets,
+		SizeHint:        len(n.Members),
+		SharedAddresses: true,
+	})
+	if err != nil {
+		return nil, err
+	}
+	ctx, stop := context.WithCancel(context.Background())
+	s.stop = stop
+	go func() { s.done <- s.service.Run(ctx) }()
+	return s, nil
+}
+
+// ID is the stranger as its peers know it.
+func (s *Stranger) ID() peer.ID { return s.service.ID() }
+
+// Peers returns who has completed the handshake with the stranger and counts
+// it among the subscribers of a topic.
+func (s *Stranger) Peers(t engine.Topic) []peer.ID { return s.service.TopicPeers(t) }
+
+// Say publishes bytes to every peer.
+func (s *Stranger) Say(t engine.Topic, b []byte) {
+	s.service.Publish(engine.Publication{Topic: t, Bytes: b})
+}
+
+// Close disconnects the stranger.
+func (s *Stranger) Close() error {
+	s.stop()
+	return <-s.done
+}
+
+// careless is the backend of somebody who accepts everything.
+type careless Stranger
+
+func (c *careless) Judge(context.Context, engine.Topic, engine.Peer, []byte) validation.Verdict {
+	return validation.Valid.Verdict()
+}
+func (c *careless) Stored(engine.Topic, []byte) bool { return true }
+func (c *careless) Status() wire.Status {
+	return wire.Status{Version: wire.ProtocolVersion, Network: c.genesis.Hash(), Agent: "stranger"}
+}
+func (c *careless) ServiceKey(proTx wire.Hash) (wire.ServiceKey, bool) {
+	for _, n := range c.genesis.Nodes {
+		if n.ProTxHash == proTx {
+			return n.ServiceKey, true
+		}
+	}
+	return wire.ServiceKey{}, false
+}
+func (c *careless) Blocks(wire.BlockRange) ([][]byte, error)   { return nil, errors.New("no blocks") }
+func (c *careless) PeerUp(engine.Peer, wire.Status)            {}
+func (c *careless) PeerDown(engine.Peer)                       {}
+func (c *careless) Fetched(engine.Fetched)                     {}
+func (c *careless) Misbehaved(engine.Peer, validation.Verdict) {}

@@ -1,0 +1,203 @@
+package validation
+
+import (
+	"fmt"
+	"math"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+
+	"pgregory.net/rapid"
+
+	"github.com/proctornet/proctor/wire"
+)
+
+// asked is a View that notes what it is asked, in order.
+type asked struct {
+	View
+	log *[]string
+}
+
+func (a asked) note(question string) { *a.log = append(*a.log, question) }
+
+func (a asked) Synced() bool { a.note("synced"); return a.View.Synced() }
+func (a asked) TipHeight() int32 {
+	a.note("tip")
+	return a.View.TipHeight()
+}
+func (a asked) NodeType(h wire.Hash) (bool, bool) {
+	a.note("node")
+	return a.View.NodeType(h)
+}
+func (a asked) PlatformQuorum(h wire.Hash, height int32) (wire.OperatorKey, bool) {
+	a.note("quorum")
+	return a.View.PlatformQuorum(h, height)
+}
+func (a asked) AcceptedBan(h wire.Hash) (wire.PlatformBan, bool) {
+	a.note("accepted")
+	return a.View.AcceptedBan(h)
+}
+func (a asked) TakesBan(h wire.Hash, height int32) bool {
+	a.note("takes")
+	return a.View.TakesBan(h, height)
+}
+
+// world is a ban together with the answers of the view, one of each kind.
+type world struct {
+	accepted string // "", "same" or "twin"
+	synced   bool
+	node     string // "", "regular" or "evo"
+	height   int64  // signed height less tip
+	quorum   bool
+}
+
+func (w world) build() (wire.PlatformBan, view) {
+	m := wire.PlatformBan{SignedHeight: int32(tip + w.height), Signature: wire.Signature{1}}
+	m.ProTxHash = map[string]wire.Hash{"regular": regular, "evo": evo}[w.node]
+	if w.quorum {
+		m.QuorumHash = quorumHash
+	}
+	v := view{synced: w.synced, tip: tip}
+	if w.accepted != "" {
+		had := m
+		if w.accepted == "twin" {
+			had.Signature[0] = 2
+		}
+		v.accepted = map[wire.Hash]wire.PlatformBan{m.InventoryHash(): had}
+	}
+	return m, v
+}
+
+// expected is DIP-0031, Validation, read from top to bottom, with what the
+// view had to be asked for it.
+func (w world) expected() (v Verdict, asked []string) {
+	asked = []string{"accepted"}
+	switch w.accepted {
+	case "same":
+		return Verdict{Ignore, 0, Duplicate}, asked
+	case "twin":
+		return Verdict{Reject, 100, ForgedTwin}, asked
+	}
+	if asked = append(asked, "synced"); !w.synced {
+		return Verdict{Ignore, 0, NotSynced}, asked
+	}
+	asked = append(asked, "node")
+	switch w.node {
+	case "":
+		return Verdict{Ignore, 1, UnknownNode}, asked
+	case "regular":
+		return Verdict{Reject, 100, RegularNode}, asked
+	}
+	asked = append(asked, "tip")
+	switch {
+	case -576 <= w.height && w.height <= 0:
+	case -581 <= w.height && w.height <= 5:
+		return Verdict{Ignore, 1, HeightNear}, asked
+	default:
+		return Verdict{Ignore, 10, HeightFar}, asked
+	}
+	if asked = append(asked, "quorum"); !w.quorum {
+		return Verdict{Reject, 100, UnknownQuorum}, asked
+	}
+	return Verdict{Accept, 0, Valid}, asked
+}
+
+// The first rule that objects decides whatever the later ones would say, and
+// the view is not asked for what comes after it.
+func TestPlatformBan_EveryCombinationInOrder(t *testing.T) {
+	heights := []int64{math.MinInt32 - tip, -583, -582, -581, -577, -576, -575, -1, 0, 1, 5, 6, math.MaxInt32 - tip}
+	for _, accepted := range []string{"", "same", "twin"} {
+		for _, synced := range []bool{false, true} {
+			for _, node := range []string{"", "regular", "evo"} {
+				for _, height := range heights {
+					for _, quorum := range []bool{false, true} {
+						w := world{accepted, synced, node, height, quorum}
+						m, v := w.build()
+						var log []string
+						got := PlatformBan(m, asked{v, &log})
+						want, questions := w.expected()
+						if got != want || !slices.Equal(slices.Compact(log), questions) {
+							t.Errorf("%+v: %+v after asking %s, want %+v after %s", w, got, log, want, questions)
+						}
+					}
+				}
+			}
+		}
+	}
+}
+
+// No height of the message makes the age wrap into the window.
+func TestPlatformBan_HeightNeverWraps(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		ends := rapid.SampledFrom([]int32{math.MinInt32, math.MinInt32 + 1, -1, 0, 1, 576, 577, math.MaxInt32 - 1, math.MaxInt32})
+		v := view{synced: true, tip: rapid.OneOf(ends, rapid.Int32()).Draw(t, "tip")}
+		m := wire.PlatformBan{ProTxHash: evo, QuorumHash: quorumHash, SignedHeight: rapid.OneOf(ends, rapid.Int32()).Draw(t, "signed")}
+		want, _ := world{synced: true, node: "evo", height: int64(m.SignedHeight) - int64(v.tip), quorum: true}.expected()
+		if got := PlatformBan(m, v); got != want {
+			t.Fatalf("signed at %d, tip %d: %+v, want %+v", m.SignedHeight, v.tip, got, want)
+		}
+	})
+}
+
+// The signature costs a pairing, so nothing here depends on it, but for the
+// twin of an accepted ban.
+func TestPlatformBan_IgnoresTheSignature(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		w := world{
+			synced: rapid.Bool().Draw(t, "synced"),
+			node:   rapid.SampledFrom([]string{"", "regular", "evo"}).Draw(t, "node"),
+			height: rapid.Int64Range(-590, 10).Draw(t, "height"),
+			quorum: rapid.Bool().Draw(t, "quorum"),
+		}
+		m, v := w.build()
+		want := PlatformBan(m, v)
+		m.Signature = wire.Signature(rapid.SliceOfN(rapid.Byte(), wire.SignatureSize, wire.SignatureSize).Draw(t, "signature"))
+		if got := PlatformBan(m, v); got != want {
+			t.Fatalf("with signature %s %+v, with another %+v", m.Signature, got, want)
+		}
+	})
+}
+
+// The flag is asked for its own node at the signed height, and nothing else.
+func TestFresh_AsksTheFlagOnly(t *testing.T) {
+	var log []string
+	Fresh(wire.PlatformBan{}, asked{view{}, &log})
+	if !slices.Equal(log, []string{"takes"}) {
+		t.Errorf("asked %s, want the flag only", log)
+	}
+}
+
+// Reasons, outcomes and points as operators read them: dashboards and alerts
+// are written against these words.
+func TestTable_Rows(t *testing.T) {
+	want := strings.Fields(`
+		valid/accept/0 malformed/reject/100 duplicate/ignore/0 forged-twin/reject/100 not-synced/ignore/0
+		unknown-node/ignore/1 regular-node/reject/100 height-near/ignore/1 height-far/ignore/10
+		unknown-quorum/reject/100 signature-encoding/reject/100 signature/reject/100 stale/ignore/0
+		block-author/reject/100 block-link/reject/100 block-content/reject/100 block-early/ignore/0
+		block-orphan/ignore/0 block-side/ignore/0 event/reject/0 pool-full/ignore/0
+		handshake/reject/10 overload/ignore/0 internal/ignore/0`)
+	word := regexp.MustCompile(`^[a-z]+(-[a-z]+)*$`)
+	var got []string
+	for _, row := range Table() {
+		got = append(got, fmt.Sprintf("%s/%s/%d", row.Reason, row.Outcome, row.Points))
+		if !word.MatchString(string(row.Reason)) {
+			t.Errorf("reason %q is no lower-case word", row.Reason)
+		}
+		if row.Points == 100 && row.Outcome != Reject {
+			t.Errorf("row %+v bans without rejecting", row)
+		}
+	}
+	if !slices.Equal(got, want) {
+		t.Errorf("the table is\n%s, want\n%s", got, want)
+	}
+}
+
+func TestReason_NothingOutsideTheSet(t *testing.T) {
+	for _, r := range []Reason{"", "Valid", "valid ", "gossip"} {
+		if v := r.Verdict(); r.Known() || v.OK() || v.Outcome == Accept || v.Outcome.String() != "none" {
+			t.Errorf("reason %q: known %t, verdict %+v", r, r.Known(), v)
+		}
+	}
+}
