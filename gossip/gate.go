@@ -52,6 +52,12 @@ func (g *gate) EventBus() event.Bus { return g.bus }
 // Network hides the peers that have made no handshake.
 func (g *gate) Network() network.Network { return gatedNetwork{g.Host.Network(), g} }
 
+// NewStream leaves dialling to those whose business it is: pubsub opens
+// streams to peers that have just gone, and would bring them back.
+func (g *gate) NewStream(ctx context.Context, p peer.ID, ids ...protocol.ID) (network.Stream, error) {
+	return g.Host.NewStream(network.WithNoDial(ctx, "pubsub"), p, ids...)
+}
+
 type gatedNetwork struct {
 	network.Network
 	gate *gate
@@ -186,7 +192,7 @@ func (s *Service) notifiee() network.Notifiee {
 				defer s.work.Done()
 				ctx, cancel := context.WithTimeout(s.ctx, s.config.patience)
 				defer cancel()
-				if err := s.greet(ctx, c.RemotePeer()); err != nil && !errors.Is(err, context.Canceled) {
+				if err := s.greet(ctx, c); err != nil && !errors.Is(err, context.Canceled) {
 					s.log.Debug("handshake", "peer", c.RemotePeer(), "err", err)
 				}
 			}()

@@ -111,7 +111,7 @@ func TestGate_OneOfTwoBreaks(t *testing.T) {
 	n, s := run(t, 1), newStranger(t, 2)
 	s.meet(n)
 	cause := errors.New("broken")
-	if err := n.broke(s.ID(), goodbyeStatus, cause); err != cause {
+	if err := n.broke(n.host.Network().ConnsToPeer(s.ID())[0], goodbyeStatus, cause); err != cause {
 		t.Errorf("error %v", err)
 	}
 	if n.connections(s.ID()) != 1 || n.handshakes(goodbyeStatus) != 0 {

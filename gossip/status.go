@@ -46,24 +46,26 @@ func (s *Service) protocol(name string) protocol.ID {
 }
 
 // greet makes the handshake on a connection of ours: our status out, the
-// peer's answer and status in. Statuses stand in frames.
-func (s *Service) greet(ctx context.Context, p peer.ID) error {
-	stream, err := s.host.NewStream(ctx, p, s.protocol("status"))
+// peer's answer and status in. Statuses stand in frames. Whatever goes wrong
+// ends this connection and no other: by then the peer may have a newer one.
+func (s *Service) greet(ctx context.Context, c network.Conn) error {
+	stream, err := s.host.NewStream(network.WithNoDial(ctx, "handshake"), c.RemotePeer(), s.protocol("status"))
 	if err != nil {
-		return s.broke(p, goodbyeStatus, fmt.Errorf("open status stream: %w", err))
+		return s.broke(c, goodbyeStatus, fmt.Errorf("open status stream: %w", err))
 	}
 	defer stream.Close()
+	c = stream.Conn()
 	deadline, _ := ctx.Deadline()
 	stream.SetDeadline(deadline)
 	if err := writeStatus(stream, s.config.Backend.Status()); err != nil {
-		return s.broke(p, goodbyeTimeout, fmt.Errorf("send status: %w", err))
+		return s.broke(c, goodbyeTimeout, fmt.Errorf("send status: %w", err))
 	}
 	var answer [1]byte
 	if _, err := io.ReadFull(stream, answer[:]); err != nil {
-		return s.broke(p, goodbyeTimeout, fmt.Errorf("read answer: %w", err))
+		return s.broke(c, goodbyeTimeout, fmt.Errorf("read answer: %w", err))
 	}
 	if g := goodbye(answer[0]); g != welcome {
-		return s.part(p, g, fmt.Errorf("refused by the peer: %s", g))
+		return s.part(c, g, fmt.Errorf("refused by the peer: %s", g))
 	}
 	return s.meet(stream)
 }
@@ -81,7 +83,7 @@ func (s *Service) handleStatus(stream network.Stream) {
 		stream.CloseWrite()
 		stream.SetReadDeadline(time.Now().Add(s.config.patience / 10))
 		stream.Read(make([]byte, 1))
-		s.part(p, g, nil)
+		s.part(stream.Conn(), g, nil)
 		return
 	}
 	if err == nil {
@@ -94,12 +96,12 @@ func (s *Service) handleStatus(stream network.Stream) {
 
 // meet reads the status of a peer that welcomed us.
 func (s *Service) meet(stream network.Stream) error {
-	p := stream.Conn().RemotePeer()
-	theirs, g := s.readStatus(stream, p)
+	c := stream.Conn()
+	theirs, g := s.readStatus(stream, c.RemotePeer())
 	if g != welcome {
-		return s.part(p, g, fmt.Errorf("refused by us: %s", g))
+		return s.part(c, g, fmt.Errorf("refused by us: %s", g))
 	}
-	s.welcome(stream.Conn(), theirs)
+	s.welcome(c, theirs)
 	return nil
 }
 
@@ -134,23 +136,21 @@ func (s *Service) welcome(c network.Conn, theirs wire.Status) {
 // broke ends a handshake that got no answer. A peer that closes the
 // connection instead may give its reason there: then it is in the error.
 // Of two connections one can break while the other's handshake stands.
-func (s *Service) broke(p peer.ID, g goodbye, err error) error {
-	if s.gate.entered(p) {
+func (s *Service) broke(c network.Conn, g goodbye, err error) error {
+	if s.gate.entered(c.RemotePeer()) {
 		return err
 	}
 	var end *network.ConnError
 	if errors.As(err, &end) && end.Remote && 0 < end.ErrorCode && int(end.ErrorCode) < len(goodbyes) {
 		g = goodbye(end.ErrorCode)
 	}
-	return s.part(p, g, err)
+	return s.part(c, g, err)
 }
 
 // part ends a handshake that failed, and the connection with it.
-func (s *Service) part(p peer.ID, g goodbye, err error) error {
+func (s *Service) part(c network.Conn, g goodbye, err error) error {
 	s.metrics.handshakes.WithLabelValues(g.String()).Inc()
-	for _, c := range s.host.Network().ConnsToPeer(p) {
-		c.CloseWithError(network.ConnErrorCode(g))
-	}
+	c.CloseWithError(network.ConnErrorCode(g))
 	return err
 }
 
