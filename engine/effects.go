@@ -87,6 +87,12 @@ type Fetch struct {
 	Range wire.BlockRange
 }
 
+// Want asks a peer for bans that it has shown us and we could not keep.
+type Want struct {
+	Peer Peer
+	Bans []wire.Hash // inventory hashes, up to wire.MaxListedBans
+}
+
 // Effects is what the world has to do because of some inputs. Nothing of it
 // may leave the node before all Writes are on disk, in one piece.
 type Effects struct {
@@ -97,6 +103,7 @@ type Effects struct {
 	Bans         []PeerBan
 	Unbans       []Peer
 	Fetches      []Fetch
+	Wants        []Want
 	Evicted      int // records dropped because a limit was reached
 }
 

@@ -68,7 +68,23 @@ type Fetched struct {
 	Blocks []wire.Block // ascending heights
 }
 
+// Reached is where a peer that we dialled was met.
+type Reached struct {
+	Peer      Peer
+	Addresses []string // multiaddresses without the peer's identity
+}
+
+// Farewell is the reason that a peer gave for leaving us.
+type Farewell struct {
+	Peer   Peer
+	Code   byte              // of the goodbye
+	Reason validation.Reason // of our offence, if the peer banned us and said why
+	Until  time.Time         // end of the peer's ban; zero if it did not ban us
+}
+
 func (Ban) input()      {}
+func (Reached) input()  {}
+func (Farewell) input() {}
 func (Announce) input() {}
 func (Block) input()    {}
 func (Event) input()    {}

@@ -54,6 +54,20 @@ type Backend interface {
 	Fetched(f engine.Fetched)
 	// Misbehaved reports an offence outside of any topic.
 	Misbehaved(p engine.Peer, v validation.Verdict)
+
+	// BanSummary digests the bans that we serve, by height.
+	BanSummary() wire.BanSummary
+	// BansInRange and BansByHash return bans that we serve.
+	BansInRange(q wire.BanRange) []wire.PlatformBan
+	BansByHash(q wire.BanHashes) []wire.PlatformBan
+
+	// Registered lists the service nodes of the registry and where it says
+	// they are reached, this node left out.
+	Registered() []peer.AddrInfo
+	// Reached reports addresses at which a peer that we dialled was met.
+	Reached(p engine.Peer, addresses []string)
+	// Parted reports the reason that a peer gave for leaving us.
+	Parted(f engine.Farewell)
 }
 
 // Config of a Service.
@@ -66,6 +80,7 @@ type Config struct {
 	Registerer prometheus.Registerer
 
 	Bootstrap []peer.AddrInfo // dialled and redialled for ever
+	Known     []peer.AddrInfo // peers that an earlier run has reached
 	Announce  []string        // multiaddresses told to peers; default: those listened on
 	SizeHint  int             // nodes expected in the network; default 10
 

@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/libp2p/go-libp2p/core/peer"
+
 	"github.com/proctornet/proctor/engine"
 	"github.com/proctornet/proctor/validation"
 	"github.com/proctornet/proctor/validation/verify"
@@ -155,3 +157,10 @@ func (b *backend) Fetched(f engine.Fetched) { b.node().tell(f) }
 func (b *backend) Misbehaved(p engine.Peer, v validation.Verdict) {
 	b.node().tell(engine.Judged{From: p, Verdict: v})
 }
+
+func (b *backend) BanSummary() wire.BanSummary                    { return nil }
+func (b *backend) BansInRange(q wire.BanRange) []wire.PlatformBan { return nil }
+func (b *backend) BansByHash(q wire.BanHashes) []wire.PlatformBan { return nil }
+func (b *backend) Registered() []peer.AddrInfo                    { return nil }
+func (b *backend) Reached(p engine.Peer, addresses []string)      {}
+func (b *backend) Parted(f engine.Farewell)                       {}

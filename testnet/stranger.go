@@ -88,8 +88,14 @@ func (c *careless) ServiceKey(proTx wire.Hash) (wire.ServiceKey, bool) {
 	}
 	return wire.ServiceKey{}, false
 }
-func (c *careless) Blocks(wire.BlockRange) ([][]byte, error)   { return nil, errors.New("no blocks") }
-func (c *careless) PeerUp(engine.Peer, wire.Status)            {}
-func (c *careless) PeerDown(engine.Peer)                       {}
-func (c *careless) Fetched(engine.Fetched)                     {}
-func (c *careless) Misbehaved(engine.Peer, validation.Verdict) {}
+func (c *careless) Blocks(wire.BlockRange) ([][]byte, error)     { return nil, errors.New("no blocks") }
+func (c *careless) PeerUp(engine.Peer, wire.Status)              {}
+func (c *careless) PeerDown(engine.Peer)                         {}
+func (c *careless) Fetched(engine.Fetched)                       {}
+func (c *careless) Misbehaved(engine.Peer, validation.Verdict)   {}
+func (c *careless) BanSummary() wire.BanSummary                  { return nil }
+func (c *careless) BansInRange(wire.BanRange) []wire.PlatformBan { return nil }
+func (c *careless) BansByHash(wire.BanHashes) []wire.PlatformBan { return nil }
+func (c *careless) Registered() []peer.AddrInfo                  { return nil }
+func (c *careless) Reached(engine.Peer, []string)                {}
+func (c *careless) Parted(engine.Farewell)                       {}
