@@ -6,8 +6,6 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/libp2p/go-libp2p/core/peer"
-
 	"github.com/proctornet/proctor/engine"
 	"github.com/proctornet/proctor/validation"
 	"github.com/proctornet/proctor/validation/verify"
@@ -21,7 +19,7 @@ const operator = engine.Peer("")
 // peer's, stores it and sends it to all peers. One that was accepted before is
 // sent once more: the first time may have been in vain.
 func (n *Node) SubmitBan(ctx context.Context, ban []byte) validation.Verdict {
-	v := n.judge(ctx, engine.TopicPlatformBan, operator, ban)
+	v := n.judge(ctx, engine.TopicPlatformBan, operator, ban, true)
 	if m, err := wire.ParsePlatformBan(ban); err == nil && v.Reason == validation.Duplicate {
 		n.tell(engine.Announce{Message: m})
 	}
@@ -33,12 +31,14 @@ func (n *Node) SubmitEvent(ctx context.Context, e wire.UpdateService) validation
 	return n.ask(ctx, engine.Event{Event: e})
 }
 
-func (n *Node) judge(ctx context.Context, topic engine.Topic, from engine.Peer, data []byte) validation.Verdict {
+// judge gives the verdict on a message. held says of a platform ban that it
+// has waited for our tip as long as one may.
+func (n *Node) judge(ctx context.Context, topic engine.Topic, from engine.Peer, data []byte, held bool) validation.Verdict {
 	var in engine.Input
 	var v validation.Verdict
 	switch topic {
 	case engine.TopicPlatformBan:
-		in, v = n.admitBan(ctx, from, data)
+		in, v = n.admitBan(ctx, from, data, held)
 	case engine.TopicBlock:
 		in, v = admitBlock(from, data)
 	default:
@@ -55,17 +55,27 @@ func (n *Node) judge(ctx context.Context, topic engine.Topic, from engine.Peer, 
 
 // admitBan runs the six steps on the published snapshot. The engine, which
 // may know more by then, repeats all but the costly one and decides.
-func (n *Node) admitBan(ctx context.Context, from engine.Peer, data []byte) (engine.Input, validation.Verdict) {
+func (n *Node) admitBan(ctx context.Context, from engine.Peer, data []byte, held bool) (engine.Input, validation.Verdict) {
 	m, err := wire.ParsePlatformBan(data)
 	if err != nil {
 		return nil, validation.Malformed.Verdict()
 	}
 	view := n.Snapshot()
-	if v := validation.PlatformBan(m, view); !v.OK() {
+	if v := validation.PlatformBan(m, view, held); !v.OK() {
 		return nil, v
 	}
+	alone := false
+	if from != operator {
+		var ok bool
+		if alone, ok = n.admission.begin(from, time.Now()); !ok {
+			return nil, validation.Rate.Verdict()
+		}
+		defer n.admission.end(from)
+	}
 	key, _ := view.PlatformQuorum(m.QuorumHash, m.SignedHeight)
-	checked, err := n.verify.Verify(ctx, verify.Job{Key: key, Hash: m.SignHash(n.network.PlatformType), Signature: m.Signature})
+	checked, err := n.verify.Verify(ctx, verify.Job{
+		Key: key, Hash: m.SignHash(n.network.PlatformType), Signature: m.Signature, Alone: alone,
+	})
 	if err != nil {
 		return nil, validation.Overload.Verdict()
 	}
@@ -87,9 +97,9 @@ func (b *backend) node() *Node { return (*Node)(b) }
 
 func (b *backend) Judge(ctx context.Context, topic engine.Topic, from engine.Peer, data []byte) validation.Verdict {
 	n := b.node()
-	v := n.judge(ctx, topic, from, data)
-	if topic == engine.TopicPlatformBan && deferrable(v) && !n.deferral.add(from, data, time.Now()) {
-		n.metrics.deferredLost.Inc()
+	v := n.judge(ctx, topic, from, data, false)
+	if why, later := waitsFor(v.Reason); later && topic == engine.TopicPlatformBan {
+		n.putOff(from, data, why)
 	}
 	return v
 }
@@ -147,10 +157,16 @@ func (n *Node) block(height int32) ([]byte, error) {
 }
 
 func (b *backend) PeerUp(p engine.Peer, s wire.Status) {
-	b.node().tell(engine.PeerTip{Peer: p, Height: s.Height, Observer: s.ProTxHash.IsZero()})
+	n := b.node()
+	n.admission.met(p, !s.ProTxHash.IsZero(), time.Now())
+	n.tell(engine.PeerTip{Peer: p, Height: s.Height, Observer: s.ProTxHash.IsZero()})
 }
 
-func (b *backend) PeerDown(p engine.Peer) { b.node().tell(engine.PeerGone{Peer: p}) }
+func (b *backend) PeerDown(p engine.Peer) {
+	n := b.node()
+	n.admission.left(p)
+	n.tell(engine.PeerGone{Peer: p})
+}
 
 func (b *backend) Fetched(f engine.Fetched) { b.node().tell(f) }
 
@@ -158,9 +174,8 @@ func (b *backend) Misbehaved(p engine.Peer, v validation.Verdict) {
 	b.node().tell(engine.Judged{From: p, Verdict: v})
 }
 
-func (b *backend) BanSummary() wire.BanSummary                    { return nil }
-func (b *backend) BansInRange(q wire.BanRange) []wire.PlatformBan { return nil }
-func (b *backend) BansByHash(q wire.BanHashes) []wire.PlatformBan { return nil }
-func (b *backend) Registered() []peer.AddrInfo                    { return nil }
-func (b *backend) Reached(p engine.Peer, addresses []string)      {}
-func (b *backend) Parted(f engine.Farewell)                       {}
+func (b *backend) Reached(p engine.Peer, addresses []string) {
+	b.node().tell(engine.Reached{Peer: p, Addresses: addresses})
+}
+
+func (b *backend) Parted(f engine.Farewell) { b.node().tell(f) }

@@ -105,10 +105,15 @@ func (b *batch) release(snapshot *engine.Snapshot) {
 	}
 	gossip := b.node.gossip
 	for _, c := range b.effects.Charges {
-		gossip.Charged(c)
+		b.node.admission.charged(c.Peer, time.Now())
+		if !b.node.config.DryRun {
+			gossip.Charged(c)
+		}
 	}
 	for _, ban := range b.effects.Bans {
-		gossip.Ban(ban)
+		if !ban.DryRun {
+			gossip.Ban(ban)
+		}
 	}
 	for _, p := range b.effects.Unbans {
 		gossip.Unban(p)
@@ -118,6 +123,13 @@ func (b *batch) release(snapshot *engine.Snapshot) {
 	}
 	for _, f := range b.effects.Fetches {
 		gossip.Fetch(f)
+	}
+	for _, d := range b.effects.Due {
+		select {
+		case b.node.due <- d:
+		default:
+			b.effects.Lost++
+		}
 	}
 	b.node.report(&b.effects)
 }
