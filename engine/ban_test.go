@@ -127,7 +127,7 @@ func TestEngine_RefusedBans(t *testing.T) {
 				wantKinds(t, "put", puts, map[Kind]int{KindAccount: 1})
 			default:
 				wantKinds(t, "put", puts, map[Kind]int{KindPeerBan: 1})
-				if len(out.Bans) != 1 || out.Bans[0].Evidence != wire.DoubleHash(c.in.Message.Bytes()) || out.Bans[0].Peer != "peer" {
+				if len(out.Bans) != 1 || out.Bans[0].Cause().Evidence != wire.DoubleHash(c.in.Message.Bytes()) || out.Bans[0].Peer != "peer" {
 					t.Errorf("bans %+v, want peer's with the message's gossip id", out.Bans)
 				}
 			}

@@ -23,7 +23,7 @@ var (
 )
 
 func TestLedger_PointsAddUpAndDecay(t *testing.T) {
-	l := newLedger()
+	l := new(ledger)
 	for _, c := range []struct {
 		after time.Duration // since t0
 		v     validation.Verdict
@@ -46,7 +46,7 @@ func TestLedger_PointsAddUpAndDecay(t *testing.T) {
 		{100 * params.PointDecay, validation.Signature.Verdict(), 100},
 	} {
 		var out Effects
-		l.charge("p", c.v, wire.Hash{1}, t0.Add(c.after), &out)
+		l.charge("p", false, c.v, wire.Hash{1}, t0.Add(c.after), &out)
 		if len(out.Charges) != 1 {
 			t.Fatalf("after %v: charges %v", c.after, out.Charges)
 		}
@@ -60,11 +60,11 @@ func TestLedger_PointsAddUpAndDecay(t *testing.T) {
 // point for each whole step since its first charge, no more and no less.
 func TestLedger_NoFractionIsLost(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
-		l := newLedger()
+		l := new(ledger)
 		now, given, v := t0, 0, validation.Verdict{Points: 40}
 		for range rapid.IntRange(1, 13).Draw(t, "charges") {
 			var out Effects
-			l.charge("p", v, wire.Hash{}, now, &out)
+			l.charge("p", false, v, wire.Hash{}, now, &out)
 			given += v.Points
 			if got, want := out.Charges[0].Total, given-int(now.Sub(t0)/params.PointDecay); got != want {
 				t.Fatalf("%d points after %v, want %d", got, now.Sub(t0), want)
@@ -88,9 +88,18 @@ func TestEngine_BansAtAHundredPointsForADay(t *testing.T) {
 		r.feed(Judged{"p", small, wire.Hash{}})
 	}
 	_, out := r.feed(Judged{"p", small, wire.Hash{77}})
-	want := PeerBan{"p", validation.HeightNear, wire.Hash{77}, 100, now, now.Add(24 * time.Hour)}
-	if len(out.Bans) != 1 || out.Bans[0] != want {
-		t.Fatalf("bans %+v, want %+v", out.Bans, want)
+	if len(out.Bans) != 1 {
+		t.Fatalf("bans %+v, want one", out.Bans)
+	}
+	b := out.Bans[0]
+	if b.Peer != "p" || !b.From.Equal(now) || !b.Until.Equal(now.Add(24*time.Hour)) || b.Bound || b.DryRun {
+		t.Errorf("ban %+v, want p's from %s for a day", b, now)
+	}
+	if want := (Entry{now, validation.HeightNear, 1, 100, wire.Hash{77}}); b.Cause() != want {
+		t.Errorf("cause %+v, want %+v", b.Cause(), want)
+	}
+	if len(b.Entries) != maxEntries || b.Entries[0].Total != 100-maxEntries+1+9*2 {
+		t.Errorf("%d charges from %+v on, want the newest %d", len(b.Entries), b.Entries[0], maxEntries)
 	}
 	puts, deletes := kinds(out)
 	wantKinds(t, "put", puts, map[Kind]int{KindPeerBan: 1})
@@ -121,7 +130,7 @@ func TestEngine_OneLargeOffenceBans(t *testing.T) {
 	puts, deletes := kinds(out)
 	wantKinds(t, "put", puts, map[Kind]int{KindPeerBan: 1})
 	wantKinds(t, "deleted", deletes, map[Kind]int{})
-	if len(out.Bans) != 1 || out.Bans[0].Reason != validation.Malformed {
+	if len(out.Bans) != 1 || out.Bans[0].Cause().Reason != validation.Malformed {
 		t.Errorf("bans %+v", out.Bans)
 	}
 }
@@ -145,7 +154,7 @@ func TestEngine_OperatorIsNeverCharged(t *testing.T) {
 }
 
 func TestLedger_EvictsTheSmallestAccount(t *testing.T) {
-	l := newLedger()
+	l := new(ledger)
 	var out Effects
 	name := func(i int) Peer { return Peer(fmt.Sprintf("%05d", i)) }
 	for i := range maxAccounts {
@@ -153,13 +162,13 @@ func TestLedger_EvictsTheSmallestAccount(t *testing.T) {
 		if i == 1234 || i == 2345 {
 			v = small
 		}
-		l.charge(name(i), v, wire.Hash{}, t0, &out)
+		l.charge(name(i), false, v, wire.Hash{}, t0, &out)
 	}
 	if out.Evicted != 0 {
 		t.Fatalf("%d evicted before the limit", out.Evicted)
 	}
 	out = Effects{}
-	l.charge("new", medium, wire.Hash{}, t0, &out)
+	l.charge("new", false, medium, wire.Hash{}, t0, &out)
 	if _, ok := l.accounts[name(1234)]; ok || len(l.accounts) != maxAccounts || out.Evicted != 1 {
 		t.Errorf("%d accounts, %d evicted; want the first of the two smallest gone", len(l.accounts), out.Evicted)
 	}
@@ -171,71 +180,6 @@ func TestLedger_EvictsTheSmallestAccount(t *testing.T) {
 	if _, ok := l.accounts[name(2345)]; ok || len(l.accounts) != maxAccounts-1 {
 		t.Errorf("%d accounts after one step, want the one of 1 point gone", len(l.accounts))
 	}
-}
-
-func TestLedger_EvictsTheBanThatEndsFirst(t *testing.T) {
-	l := newLedger()
-	var out Effects
-	for i := range maxPeerBans {
-		// The later the peer, the earlier its ban.
-		l.charge(Peer(fmt.Sprintf("%05d", i)), large, wire.Hash{}, t0.Add(-time.Duration(i)*time.Second), &out)
-	}
-	out = Effects{}
-	l.charge("new", large, wire.Hash{}, t0, &out)
-	want := Peer(fmt.Sprintf("%05d", maxPeerBans-1))
-	if len(l.bans) != maxPeerBans || out.Evicted != 1 || len(out.Unbans) != 1 || out.Unbans[0] != want {
-		t.Errorf("%d bans, %d evicted, unbans %v; want %q lifted", len(l.bans), out.Evicted, out.Unbans, want)
-	}
-}
-
-func TestLedger_RecordsRoundTrip(t *testing.T) {
-	a := account{41, t0.Add(1234 * time.Millisecond)}
-	if got, err := parseAccount(a.bytes()); err != nil || got != a {
-		t.Errorf("got %+v, %v; want %+v", got, err, a)
-	}
-	for _, row := range validation.Table() {
-		b := PeerBan{"p", row.Reason, wire.Hash{3, 1: 4}, 100, t0, t0.Add(params.BanDuration)}
-		if got, err := parsePeerBan("p", b.bytes()); err != nil || got != b {
-			t.Errorf("got %+v, %v; want %+v", got, err, b)
-		}
-	}
-}
-
-func FuzzParseAccount(f *testing.F) {
-	f.Add([]byte{})
-	f.Add(account{41, t0}.bytes())
-	f.Add(bytes.Repeat([]byte{0xff}, 12))
-	f.Fuzz(func(t *testing.T, b []byte) {
-		a, err := parseAccount(b)
-		if err != nil {
-			if !errors.Is(err, state.ErrRecord) {
-				t.Errorf("%x: error %v, want %v", b, err, state.ErrRecord)
-			}
-			return
-		}
-		if got := a.bytes(); !bytes.Equal(got, b) {
-			t.Errorf("%x encodes back to %x", b, got)
-		}
-		a.at(t0)
-	})
-}
-
-func FuzzParsePeerBan(f *testing.F) {
-	f.Add([]byte{})
-	f.Add(PeerBan{"p", validation.Malformed, wire.Hash{1}, 100, t0, t0}.bytes())
-	f.Add(bytes.Repeat([]byte{0xff}, 60))
-	f.Fuzz(func(t *testing.T, b []byte) {
-		ban, err := parsePeerBan("p", b)
-		if err != nil {
-			if !errors.Is(err, state.ErrRecord) {
-				t.Errorf("%x: error %v, want %v", b, err, state.ErrRecord)
-			}
-			return
-		}
-		if got := ban.bytes(); !bytes.Equal(got, b) {
-			t.Errorf("%x encodes back to %x", b, got)
-		}
-	})
 }
 
 func FuzzParseMeta(f *testing.F) {

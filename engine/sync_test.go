@@ -217,7 +217,7 @@ func TestSync_BadBlockAmongFetchedIsChargedToWhoSentIt(t *testing.T) {
 	r.feed(PeerTip{Peer: "bad", Height: 5})
 	r.feed(PeerTip{Peer: "good", Height: 4})
 	_, out := r.feed(Fetched{Peer: "bad", Blocks: all})
-	if len(out.Bans) != 1 || out.Bans[0].Peer != "bad" || out.Bans[0].Reason != validation.BlockContent || out.Bans[0].Evidence != all[3].Header.Hash() {
+	if len(out.Bans) != 1 || out.Bans[0].Peer != "bad" || out.Bans[0].Cause().Reason != validation.BlockContent || out.Bans[0].Cause().Evidence != all[3].Header.Hash() {
 		t.Errorf("bans %+v, want bad's for block 4", out.Bans)
 	}
 	if h := r.Snapshot().TipHeight(); h != 3 {

@@ -40,6 +40,9 @@ func (g goodbye) String() string {
 	return [...]string{"welcome", "other-network", "other-version", "binding", "malformed", "banned", "timeout"}[g]
 }
 
+// GoodbyeText says what a goodbye's code means.
+func GoodbyeText(code byte) string { return goodbye(code).String() }
+
 // protocol returns the id of one of our stream protocols.
 func (s *Service) protocol(name string) protocol.ID {
 	return protocol.ID(fmt.Sprintf("/proctor/%s/%s/%d", s.config.Network, name, wire.ProtocolVersion))

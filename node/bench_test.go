@@ -22,6 +22,7 @@ import (
 func BenchmarkBan(b *testing.B) {
 	const offered = 64
 	network, n := startNode(b, offered)
+	n.Trust("somebody")
 	var toRaw, toSingle []float64
 	height := n.Snapshot().TipHeight() - 500
 	for b.Loop() {

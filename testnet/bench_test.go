@@ -197,7 +197,7 @@ func (b *bench) spreadBans() (bans []wire.PlatformBan) {
 
 // listener is a backend that accepts everything and notes when.
 type listener struct {
-	careless
+	Bystander
 	*arrivals
 }
 
@@ -218,7 +218,7 @@ func bareNetwork(b *testing.B) loaded {
 	var running sync.WaitGroup
 	for i, m := range c.Members {
 		s, err := gossip.New(gossip.Config{
-			Backend:         &listener{careless{genesis: c.Genesis}, a},
+			Backend:         &listener{Bystander{Genesis: c.Genesis}, a},
 			Network:         c.Genesis.Network,
 			Identity:        m.Service,
 			Listen:          m.Addresses(),

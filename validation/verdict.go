@@ -175,3 +175,6 @@ func (r Reason) Known() bool {
 	_, ok := byReason[r]
 	return ok
 }
+
+// Describe says in words when a message is judged so; empty if r is unknown.
+func Describe(r Reason) string { return byReason[r].When }

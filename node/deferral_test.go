@@ -1,0 +1,18 @@
+package node
+
+import (
+	"testing"
+
+	"github.com/proctornet/proctor/validation"
+)
+
+// Whatever is about us waits, but for a fault that would come again; nothing
+// else does, and nobody is charged for what waits.
+func TestWaitsFor_IsWhatIsAboutUs(t *testing.T) {
+	for _, row := range validation.Table() {
+		want := row.Nature == validation.OfUs && row.Reason != validation.Internal
+		if _, waits := waitsFor(row.Reason); waits != want || waits && row.Points != 0 {
+			t.Errorf("%s waits: %t, want %t and no points", row.Reason, waits, want)
+		}
+	}
+}
