@@ -61,7 +61,9 @@ func (a Account) charged(v validation.Verdict, evidence wire.Hash, now time.Time
 }
 
 // refunded returns the account less what it was charged for our view of the
-// chain since a time, and how much that was.
+// chain since a time, and how much that was. An account with a charge that
+// bans by itself, whatever our view, stays as it is: the limit hides what else
+// was owed.
 func (a Account) refunded(since time.Time) (Account, int) {
 	var kept []Entry
 	points := 0
@@ -69,6 +71,9 @@ func (a Account) refunded(since time.Time) (Account, int) {
 		if e.Reason.Nature() == validation.OfView && !e.Time.Before(since) {
 			points += e.Points
 			continue
+		}
+		if e.Points >= params.PointsBan {
+			return a, 0
 		}
 		kept = append(kept, e)
 	}

@@ -52,6 +52,8 @@ func (e *Engine) doubtful() Doubtful {
 	switch c := e.confidence; {
 	case !e.synced():
 		return NotSynced
+	case !c.wasSynced: // until the next tick tells since when
+		return JustSynced
 	case !c.synced.IsZero() && e.now.Sub(c.synced) < settle:
 		return JustSynced
 	case claimed > tip.Height:

@@ -168,7 +168,8 @@ func (e *Engine) Step(in Input, t Ticket, out *Effects) {
 	case BanPeer:
 		e.ledger.drop(in.Peer, out)
 		word := Entry{Time: e.now, Reason: validation.Operator, Points: params.PointsBan, Total: params.PointsBan}
-		e.ledger.ban(PeerBan{Peer: in.Peer, From: e.now, Until: e.now.Add(in.For), Bound: e.sync.bound(in.Peer), Entries: []Entry{word}}, out)
+		until := e.now.Add(in.For.Truncate(time.Millisecond)) // as precise as records are
+		e.ledger.ban(PeerBan{Peer: in.Peer, From: e.now, Until: until, Bound: e.sync.bound(in.Peer), Entries: []Entry{word}}, out)
 		out.reply(t, validation.Valid.Verdict())
 	case UnbanPeer:
 		e.ledger.lift(in.Peer, out)
@@ -214,6 +215,9 @@ func (e *Engine) tick(in Tick, out *Effects) {
 // settle charges the sender of an item and remembers what became of it.
 func (e *Engine) settle(from Peer, v validation.Verdict, id wire.Hash, out *Effects) {
 	e.charge(from, v, id, out)
+	if v.Reason.Nature() == validation.OfView && e.doubtful() != Settled {
+		return // nor is it received: it may come again, and be good
+	}
 	if v.Reason.Remembered(e.state.Profile()) && !id.IsZero() {
 		e.remember(id, inventory.Refusal{Verdict: string(v.Reason), Height: e.chain.Tip().Height}, out)
 	}
@@ -230,6 +234,9 @@ func (e *Engine) charge(from Peer, v validation.Verdict, evidence wire.Hash, out
 	if e.doubt.note(from, v, len(e.sync.claims), e.now) {
 		out.Doubting = true
 		e.ledger.refund(e.now.Add(-params.DoubtWindow), out)
+		deleteRefusals(e.refused.Drop(func(r inventory.Refusal) bool {
+			return validation.Reason(r.Verdict).Nature() == validation.OfView
+		}), out)
 	}
 }
 

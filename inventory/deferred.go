@@ -97,10 +97,14 @@ func (p *Pool) Add(d Deferred) bool {
 		p.ofPeer[d.From]++
 		return true
 	}
+	hash := d.Ban.InventoryHash()
+	if _, ok := p.wanted[hash]; ok {
+		return true
+	}
 	if len(p.wanted) >= MaxWanted {
 		return false
 	}
-	p.wanted[d.Ban.InventoryHash()] = d.From
+	p.wanted[hash] = d.From
 	return true
 }
 

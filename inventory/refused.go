@@ -53,6 +53,21 @@ func (r *Refused) Expire(height int32) (expired []wire.Hash) {
 	return expired
 }
 
+// Drop forgets the items of which gone is true and returns their ids.
+func (r *Refused) Drop(gone func(Refusal) bool) (dropped []wire.Hash) {
+	var kept []wire.Hash
+	for _, id := range r.queue {
+		if why, _ := r.items.Get(id); !gone(why) {
+			kept = append(kept, id)
+			continue
+		}
+		r.items = r.items.Delete(id)
+		dropped = append(dropped, id)
+	}
+	r.queue = kept
+	return dropped
+}
+
 func (r *Refused) pop() wire.Hash {
 	id := r.queue[0]
 	r.queue = r.queue[1:]

@@ -1,13 +1,14 @@
 package node
 
 import (
+	"context"
+	"errors"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/proctornet/proctor/engine"
 )
-
-var t0 = time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
 
 func TestAdmission_WhoSharesABatch(t *testing.T) {
 	for _, c := range []struct {
@@ -16,66 +17,111 @@ func TestAdmission_WhoSharesABatch(t *testing.T) {
 		after time.Duration
 		alone bool
 	}{
-		{"service node from the start", func(a *admission) { a.met("p", true, t0) }, 0, false},
-		{"free identity", func(a *admission) { a.met("p", false, t0) }, 0, true},
-		{"free identity before its time", func(a *admission) { a.met("p", false, t0) }, youth - 1, true},
-		{"free identity after its time", func(a *admission) { a.met("p", false, t0) }, youth, false},
+		{"service node from the start", func(a *admission) { a.met("p", true, time.Now()) }, 0, false},
+		{"free identity", func(a *admission) { a.met("p", false, time.Now()) }, 0, true},
+		{"free identity before its time", func(a *admission) { a.met("p", false, time.Now()) }, youth - 1, true},
+		{"free identity after its time", func(a *admission) { a.met("p", false, time.Now()) }, youth, false},
 		{"free identity that came back", func(a *admission) {
-			a.met("p", false, t0)
+			a.met("p", false, time.Now())
+			time.Sleep(youth)
 			a.left("p")
-			a.met("p", false, t0.Add(youth))
-		}, youth + 1, true},
+			a.met("p", false, time.Now())
+		}, 1, true},
 		{"service node after a penalty", func(a *admission) {
-			a.met("p", true, t0)
-			a.charged("p", t0.Add(time.Minute))
-		}, time.Minute + youth - 1, true},
+			a.met("p", true, time.Now())
+			a.charged("p", time.Now())
+		}, youth - 1, true},
 		{"service node long after a penalty", func(a *admission) {
-			a.met("p", true, t0)
-			a.charged("p", t0.Add(time.Minute))
-		}, time.Minute + youth, false},
+			a.met("p", true, time.Now())
+			a.charged("p", time.Now())
+		}, youth, false},
+		{"service node after a wrong signature", func(a *admission) {
+			a.met("p", true, time.Now())
+			a.begin(context.Background(), "p")
+			a.end("p", true)
+		}, youth - 1, true},
 		{"never met", func(*admission) {}, 0, true},
 	} {
-		a := newAdmission()
-		c.do(a)
-		if alone, ok := a.begin("p", t0.Add(c.after)); alone != c.alone || !ok {
-			t.Errorf("%s: alone %t, admitted %t; want alone %t, admitted", c.name, alone, ok, c.alone)
+		t.Run(c.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				a := newAdmission()
+				c.do(a)
+				time.Sleep(c.after)
+				if alone, err := a.begin(t.Context(), "p"); alone != c.alone || err != nil {
+					t.Errorf("alone %t, error %v; want alone %t", alone, err, c.alone)
+				}
+			})
+		})
+	}
+}
+
+// fill takes places until a call waits or is refused, and returns how many
+// calls got one and how the last ended.
+func fill(a *admission, p engine.Peer) (got int, err error) {
+	for {
+		ctx, cancel := context.WithTimeout(context.Background(), time.Second)
+		_, err := a.begin(ctx, p)
+		cancel()
+		if err != nil {
+			return got, err
 		}
+		got++
 	}
 }
 
 func TestAdmission_BoundsEachPeerAlone(t *testing.T) {
-	a := newAdmission()
-	a.met("trusted", true, t0)
-	a.met("stranger", false, t0)
-	for p, limit := range map[engine.Peer]int{"trusted": maxChecking, "stranger": maxCheckingSuspect} {
-		for i := range limit {
-			if _, ok := a.begin(p, t0); !ok {
-				t.Fatalf("%s: signature %d of %d refused", p, i, limit)
-			}
+	synctest.Test(t, func(t *testing.T) {
+		a := newAdmission()
+		a.met("trusted", true, time.Now())
+		a.met("stranger", false, time.Now())
+		if got, err := fill(a, "trusted"); got != maxChecking || !errors.Is(err, context.DeadlineExceeded) {
+			t.Errorf("%d checked at once, then %v; want %d, then waiting", got, err, maxChecking)
 		}
-		if _, ok := a.begin(p, t0); ok {
-			t.Errorf("%s: more than %d at once", p, limit)
+		if got, err := fill(a, "stranger"); got != maxWaitingOfOthers || !errors.Is(err, errRate) {
+			t.Errorf("%d of a stranger, then %v; want %d, then %v", got, err, maxWaitingOfOthers, errRate)
 		}
-		a.end(p)
-		if _, ok := a.begin(p, t0); !ok {
-			t.Errorf("%s: refused although one has ended", p)
+		errs := make(chan error, maxWaiting)
+		for range maxWaiting - maxChecking {
+			go func() {
+				_, err := a.begin(t.Context(), "trusted")
+				errs <- err
+			}()
 		}
-	}
+		synctest.Wait()
+		if _, err := a.begin(t.Context(), "trusted"); !errors.Is(err, errRate) {
+			t.Errorf("with %d waiting: %v, want %v", maxWaiting, err, errRate)
+		}
+		a.end("trusted", false)
+		synctest.Wait()
+		if err := <-errs; err != nil {
+			t.Errorf("the next in line: %v", err)
+		}
+		// Found out, it has the place of a stranger, and those in line lose theirs.
+		a.end("trusted", true)
+		synctest.Wait()
+		if err := <-errs; !errors.Is(err, errRate) {
+			t.Errorf("in line behind a wrong signature: %v, want %v", err, errRate)
+		}
+		for range maxChecking - 1 {
+			a.end("trusted", false)
+			synctest.Wait()
+		}
+	})
 }
 
 func TestAdmission_ForgetsWhoHasLeft(t *testing.T) {
 	a := newAdmission()
-	a.met("p", true, t0)
-	a.begin("p", t0)
-	a.begin("never met", t0)
+	a.met("p", true, time.Now())
+	a.begin(t.Context(), "p")
+	a.begin(t.Context(), "never met")
 	a.left("p")
 	if len(a.peers) != 2 {
 		t.Fatalf("%d peers, want 2 while something of both is being checked", len(a.peers))
 	}
-	a.end("p")
-	a.end("never met")
+	a.end("p", false)
+	a.end("never met", false)
 	a.left("never seen")
-	a.charged("never seen", t0)
+	a.charged("never seen", time.Now())
 	if len(a.peers) != 0 {
 		t.Errorf("%d peers remembered, want none", len(a.peers))
 	}

@@ -3,6 +3,7 @@ package node
 import (
 	"context"
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"time"
 
@@ -47,7 +48,7 @@ func (n *Node) judge(ctx context.Context, topic engine.Topic, from engine.Peer, 
 	if v.OK() {
 		return n.ask(ctx, in)
 	}
-	if v.Points > 0 && from != operator {
+	if v.Points > 0 {
 		n.tell(engine.Judged{From: from, Verdict: v, Evidence: wire.DoubleHash(data)})
 	}
 	return v
@@ -64,22 +65,28 @@ func (n *Node) admitBan(ctx context.Context, from engine.Peer, data []byte, held
 	if v := validation.PlatformBan(m, view, held); !v.OK() {
 		return nil, v
 	}
-	alone := false
-	if from != operator {
-		var ok bool
-		if alone, ok = n.admission.begin(from, time.Now()); !ok {
-			return nil, validation.Rate.Verdict()
-		}
-		defer n.admission.end(from)
-	}
 	key, _ := view.PlatformQuorum(m.QuorumHash, m.SignedHeight)
-	checked, err := n.verify.Verify(ctx, verify.Job{
-		Key: key, Hash: m.SignHash(n.network.PlatformType), Signature: m.Signature, Alone: alone,
-	})
-	if err != nil {
+	checked, err := n.check(ctx, from, verify.Job{Key: key, Hash: m.SignHash(n.network.PlatformType), Signature: m.Signature})
+	switch {
+	case errors.Is(err, errRate):
+		return nil, validation.Rate.Verdict()
+	case err != nil:
 		return nil, validation.Overload.Verdict()
 	}
 	return engine.Ban{From: from, Message: m, Key: key}, validation.Checked(checked.Encoded, checked.Valid)
+}
+
+// check has a signature checked, for a peer within the limits of one peer.
+func (n *Node) check(ctx context.Context, from engine.Peer, j verify.Job) (r verify.Result, err error) {
+	if from == operator {
+		return n.verify.Verify(ctx, j)
+	}
+	if j.Alone, err = n.admission.begin(ctx, from); err != nil {
+		return r, err
+	}
+	r, err = n.verify.Verify(ctx, j)
+	n.admission.end(from, err == nil && !r.Valid)
+	return r, err
 }
 
 func admitBlock(from engine.Peer, data []byte) (engine.Input, validation.Verdict) {

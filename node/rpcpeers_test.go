@@ -9,6 +9,8 @@ import (
 	"github.com/proctornet/proctor/wire"
 )
 
+var t0 = time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
+
 // What is shown adds up: the total before, less what was forgiven, plus the
 // points, is the total after, but for a sum over the limit.
 func TestCharges_AddUp(t *testing.T) {

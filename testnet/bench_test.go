@@ -29,7 +29,7 @@ func BenchmarkBanOverNetwork(b *testing.B) {
 	o.Nodes, o.Regular = offered+1, 1
 	c := newBench(b, o)
 	c.start(0)
-	s := c.stranger(0)
+	s := c.insider(1, 0)
 	var ratios []float64
 	height := c.Node(0).Snapshot().TipHeight() - 500
 	for b.Loop() {

@@ -28,6 +28,7 @@ type Cluster struct {
 	nodes []*running // by member; nil where none runs
 
 	faults func(member int, disk store.Committing) store.Committing // optional, set before Start
+	dryRun bool                                                     // penalties are not carried out
 }
 
 // running is a node, and what it takes to stop it in both ways.
@@ -103,6 +104,7 @@ func (c *Cluster) Start(i int) error {
 		Log:            slog.New(slog.NewTextHandler(log, &slog.HandlerOptions{Level: slog.LevelDebug})),
 		Bootstrap:      c.neighbours(i),
 		MetricsAddress: "127.0.0.1:0",
+		DryRun:         c.dryRun,
 		Faults: func(disk store.Committing) store.Committing {
 			if c.faults != nil {
 				disk = c.faults(i, disk)

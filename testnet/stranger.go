@@ -4,7 +4,6 @@ import (
 	"context"
 	"crypto/ed25519"
 	"errors"
-	"io"
 	"log/slog"
 
 	"github.com/libp2p/go-libp2p/core/peer"
@@ -29,14 +28,25 @@ type Stranger struct {
 // seed with different numbers have different identities.
 func NewStranger(n *Network, seed uint64, number int, targets []peer.AddrInfo) (*Stranger, error) {
 	key := secret(seed, "stranger", number)
+	return newSpeaker(n, ed25519.NewKeyFromSeed(key[:]), Bystander{n.Genesis, wire.Hash{}, "stranger"}, targets)
+}
+
+// NewInsider makes such a peer with the identity of member i, whose node must
+// not run: nodes take it for a service node.
+func NewInsider(n *Network, i int, targets []peer.AddrInfo) (*Stranger, error) {
+	m := n.Members[i]
+	return newSpeaker(n, m.Service, Bystander{n.Genesis, m.ProTxHash, "insider"}, targets)
+}
+
+func newSpeaker(n *Network, identity ed25519.PrivateKey, b Bystander, targets []peer.AddrInfo) (*Stranger, error) {
 	s := &Stranger{done: make(chan error, 1)}
 	var err error
 	s.service, err = gossip.New(gossip.Config{
-		Backend:         Bystander{n.Genesis, "stranger"},
+		Backend:         b,
 		Network:         n.Genesis.Network,
-		Identity:        ed25519.NewKeyFromSeed(key[:]),
+		Identity:        identity,
 		Listen:          []string{"/ip4/127.0.0.1/tcp/0"},
-		Log:             slog.New(slog.NewTextHandler(io.Discard, nil)),
+		Log:             slog.New(slog.DiscardHandler),
 		Registerer:      prometheus.NewRegistry(),
 		Bootstrap:       targets,
 		SizeHint:        len(n.Members),
@@ -72,8 +82,9 @@ func (s *Stranger) Close() error {
 // Bystander is the backend of a peer that knows a network, has nothing,
 // accepts everything and remembers nothing.
 type Bystander struct {
-	Genesis chain.Genesis
-	Agent   string
+	Genesis   chain.Genesis
+	ProTxHash wire.Hash // service node it claims to be; zero for an observer
+	Agent     string
 }
 
 // Judge accepts.
@@ -84,9 +95,9 @@ func (b Bystander) Judge(context.Context, engine.Topic, engine.Peer, []byte) val
 // Stored lets everything out.
 func (b Bystander) Stored(engine.Topic, []byte) bool { return true }
 
-// Status is that of an observer at the genesis.
+// Status is that of a node at the genesis.
 func (b Bystander) Status() wire.Status {
-	return wire.Status{Version: wire.ProtocolVersion, Network: b.Genesis.Hash(), Agent: b.Agent}
+	return wire.Status{Version: wire.ProtocolVersion, Network: b.Genesis.Hash(), ProTxHash: b.ProTxHash, Agent: b.Agent}
 }
 
 // ServiceKey is the genesis' registry.

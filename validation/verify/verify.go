@@ -125,6 +125,9 @@ func (p *Pool) Run(ctx context.Context) error {
 // Before a batch closes, callers that are about to enqueue get their turn:
 // the first of a burst would otherwise be checked alone, at four times the cost.
 func (p *Pool) take(ctx context.Context) ([]ticket, bool) {
+	if ctx.Err() != nil {
+		return nil, false // asked first: in a flood the lanes never run empty
+	}
 	var batch []ticket
 	select {
 	case t := <-p.queue:
