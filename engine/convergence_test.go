@@ -17,7 +17,7 @@ type story struct {
 	blocks     []wire.Block // all of the network's
 	side       []wire.Block // a block of a second branch by height; zero if there is none
 	cut, again uint64       // slots between which the node hears no block
-	claims     bool   // peers tell it of their tips meanwhile; or it may think that it knows them
+	claims     bool         // peers tell it of their tips meanwhile; or it may think that it knows them
 	slow       map[uint64]bool
 	revived    int32 // height at which cleo's flag was cleared; 0 if never
 	bans       []Ban

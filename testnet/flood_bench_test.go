@@ -1,7 +1,6 @@
 package testnet
 
 import (
-	"sync"
 	"testing"
 	"time"
 
@@ -11,11 +10,11 @@ import (
 	"github.com/proctornet/proctor/wire"
 )
 
-// The load of BenchmarkFlood: honest bans, and forgeries beside each of them.
-// All of them fit into the senders' outboxes.
+// The load of BenchmarkFlood: waves of honest bans, as many as a peer's queue
+// takes at once, and as many forgeries beside each.
 const (
-	honestBans = 1000
-	forgeries  = 1
+	waves   = 6
+	perWave = 256
 )
 
 // BenchmarkFlood measures how fast one node takes the bans of an honest
@@ -31,8 +30,8 @@ func BenchmarkFlood(b *testing.B) {
 		b.Run(c.name, func(b *testing.B) {
 			var ratios []float64
 			for b.Loop() {
-				calm := honestTime(b, c.dryRun, c.inside, 0)
-				flooded := honestTime(b, c.dryRun, c.inside, forgeries*honestBans)
+				calm := honestTime(b, c.dryRun, c.inside, false)
+				flooded := honestTime(b, c.dryRun, c.inside, true)
 				ratios = append(ratios, calm.Seconds()/flooded.Seconds())
 			}
 			b.ReportMetric(measure.Median(ratios), "x-undisturbed(min:0.8)")
@@ -40,9 +39,9 @@ func BenchmarkFlood(b *testing.B) {
 	}
 }
 
-// honestTime is how long a node takes until it has stored the honest bans
-// while so many forgeries come beside them.
-func honestTime(b *testing.B, dryRun, inside bool, forged int) time.Duration {
+// honestTime is how long a node takes until it has judged the honest bans,
+// with forgeries beside them or without.
+func honestTime(b *testing.B, dryRun, inside, flood bool) time.Duration {
 	o := frozen("core")
 	o.Nodes, o.Regular = 67, 1
 	c := newBench(b, o)
@@ -56,31 +55,27 @@ func honestTime(b *testing.B, dryRun, inside bool, forged int) time.Duration {
 		liar = c.stranger(0)
 	}
 	tip := c.Node(0).Snapshot().TipHeight()
-	good, wrong := make([]wire.PlatformBan, honestBans), make([]wire.PlatformBan, forged)
-	for i := range good {
-		good[i] = c.ban(c.evo(i%64+1), tip-500+int32(i/64))
-	}
-	for i := range wrong {
-		wrong[i] = wire.PlatformBan{
+	var good, wrong []wire.PlatformBan
+	for i := range waves * perWave {
+		good = append(good, c.ban(c.evo(i%64+1), tip-500+int32(i/64)))
+		wrong = append(wrong, wire.PlatformBan{
 			ProTxHash: c.evo(i%64 + 1), SignedHeight: tip - 400 + int32(i/64),
 			QuorumHash: c.Dealer.QuorumHash, Signature: good[0].Signature,
-		}
+		})
 	}
 	began := time.Now()
-	var senders sync.WaitGroup
-	senders.Go(func() {
-		for _, m := range wrong {
-			liar.Say(engine.TopicPlatformBan, m.Bytes())
+	for wave := range waves {
+		for i := wave * perWave; i < (wave+1)*perWave; i++ {
+			if flood {
+				liar.Say(engine.TopicPlatformBan, wrong[i].Bytes())
+			}
+			honest.Say(engine.TopicPlatformBan, good[i].Bytes())
 		}
-	})
-	for _, m := range good {
-		honest.Say(engine.TopicPlatformBan, m.Bytes())
+		c.await("the honest bans", func() bool { // an older one that comes behind a newer one is stale
+			return c.Judged(0, validation.Valid.Verdict())+c.Judged(0, validation.Stale.Verdict()) == float64((wave+1)*perWave)
+		})
 	}
-	c.await("the honest bans", func() bool { // an older one that comes behind a newer one is stale
-		return c.Judged(0, validation.Valid.Verdict())+c.Judged(0, validation.Stale.Verdict()) == honestBans
-	})
 	took := time.Since(began)
-	senders.Wait()
 	if err := c.Close(); err != nil {
 		b.Fatal(err)
 	}
