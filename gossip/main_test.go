@@ -1,6 +1,7 @@
 package gossip
 
 import (
+	"bytes"
 	"context"
 	"crypto/ed25519"
 	"crypto/sha256"
@@ -112,6 +113,10 @@ type backend struct {
 	statuses map[engine.Peer]wire.Status
 	fetched  []engine.Fetched
 	offences []engine.Peer
+	bans     []wire.PlatformBan // served to peers, in the order of a range
+	registry []peer.AddrInfo
+	reached  map[engine.Peer][]string
+	parted   []engine.Farewell
 	closed   bool
 }
 
@@ -119,6 +124,7 @@ func newBackend() *backend {
 	return &backend{
 		status: goodStatus(), keys: make(map[wire.Hash]wire.ServiceKey), stored: make(map[string]bool),
 		contacts: make(map[engine.Peer][]string), statuses: make(map[engine.Peer]wire.Status),
+		reached: make(map[engine.Peer][]string),
 	}
 }
 
@@ -193,6 +199,50 @@ func (b *backend) Misbehaved(p engine.Peer, v validation.Verdict) {
 	}
 	b.offences = append(b.offences, p)
 }
+
+func (b *backend) BanSummary() wire.BanSummary { defer b.lock()(); return summary(b.bans) }
+
+func (b *backend) BansInRange(q wire.BanRange) []wire.PlatformBan {
+	defer b.lock()()
+	var found []wire.PlatformBan
+	for _, m := range b.bans {
+		if q.From <= m.SignedHeight && m.SignedHeight <= q.To && len(found) < int(q.Count) &&
+			(m.SignedHeight > q.From || bytes.Compare(inventoryHash(m), q.After[:]) > 0) {
+			found = append(found, m)
+		}
+	}
+	return found
+}
+
+func (b *backend) BansByHash(q wire.BanHashes) []wire.PlatformBan {
+	defer b.lock()()
+	return slices.DeleteFunc(slices.Clone(b.bans), func(m wire.PlatformBan) bool { return !slices.Contains(q, m.InventoryHash()) })
+}
+
+func (b *backend) Registered() []peer.AddrInfo { defer b.lock()(); return slices.Clone(b.registry) }
+
+func (b *backend) Reached(p engine.Peer, addresses []string) {
+	defer b.lock()()
+	b.reached[p] = append(b.reached[p], addresses...)
+}
+
+func (b *backend) Parted(f engine.Farewell) { defer b.lock()(); b.parted = append(b.parted, f) }
+
+// summary digests bans that are in the order of a range.
+func summary(bans []wire.PlatformBan) (s wire.BanSummary) {
+	for _, m := range bans {
+		if len(s) == 0 || s[len(s)-1].Height != m.SignedHeight {
+			s = append(s, wire.HeightDigest{Height: m.SignedHeight})
+		}
+		d := &s[len(s)-1]
+		d.Count++
+		h := wire.DoubleHash(d.Digest[:], inventoryHash(m))
+		copy(d.Digest[:], h[:])
+	}
+	return s
+}
+
+func inventoryHash(m wire.PlatformBan) []byte { h := m.InventoryHash(); return h[:] }
 
 // node is a service under test.
 type node struct {
