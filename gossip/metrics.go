@@ -1,6 +1,8 @@
 package gossip
 
 import (
+	"slices"
+
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/proctornet/proctor/engine"
@@ -12,6 +14,7 @@ type serviceMetrics struct {
 	judged     *prometheus.CounterVec
 	latency    *prometheus.HistogramVec
 	handshakes *prometheus.CounterVec
+	goodbyes   *prometheus.CounterVec
 	drops      *prometheus.CounterVec
 }
 
@@ -30,6 +33,10 @@ func newMetrics(r prometheus.Registerer, s *Service) *serviceMetrics {
 			Namespace: metrics.Namespace, Subsystem: subsystem, Name: "handshakes_total",
 			Help: "Status handshakes, by how they ended.",
 		}, []string{"end"}),
+		goodbyes: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Namespace: metrics.Namespace, Subsystem: subsystem, Name: "goodbyes_total",
+			Help: "Reasons that peers gave for refusing or leaving us.",
+		}, []string{"end"}),
 		drops: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Namespace: metrics.Namespace, Subsystem: subsystem, Name: "outbox_drops_total",
 			Help: "Messages and requests of ours dropped because the outbox was full.",
@@ -41,10 +48,12 @@ func newMetrics(r prometheus.Registerer, s *Service) *serviceMetrics {
 			m.judged.WithLabelValues(t.String(), row.Outcome.String(), string(row.Reason))
 		}
 	}
-	for _, g := range goodbyes {
+	for _, g := range append(slices.Clone(goodbyes), goodbye(len(goodbyes))) { // and a reason that we do not know
 		m.handshakes.WithLabelValues(g.String())
+		if g != welcome {
+			m.goodbyes.WithLabelValues(g.String())
+		}
 	}
-	m.handshakes.WithLabelValues(goodbye(len(goodbyes)).String()) // a reason that we do not know
 	m.drops.WithLabelValues("publication")
 	m.drops.WithLabelValues("fetch")
 	gauge := func(name, help string, f func() float64) prometheus.Collector {
@@ -52,7 +61,7 @@ func newMetrics(r prometheus.Registerer, s *Service) *serviceMetrics {
 			Namespace: metrics.Namespace, Subsystem: subsystem, Name: name, Help: help,
 		}, f)
 	}
-	r.MustRegister(m.judged, m.latency, m.handshakes, m.drops,
+	r.MustRegister(m.judged, m.latency, m.handshakes, m.goodbyes, m.drops,
 		gauge("peers", "Peers that have completed the handshake.", func() float64 { return float64(len(s.gate.open())) }),
 		gauge("bans_active", "Peers that are refused.", func() float64 { return float64(s.book.count()) }),
 		gauge("outbox_depth", "Messages of ours waiting to go out.", func() float64 { return float64(len(s.outbox.publications)) }),

@@ -144,6 +144,7 @@ func (s *Service) open() (err error) {
 		return err
 	}
 	s.host.SetStreamHandler(s.protocol("status"), s.handle(s.handleStatus))
+	s.host.SetStreamHandler(s.protocol("goodbye"), s.gate.afterHandshake(s.handle(s.handleGoodbye)))
 	s.host.SetStreamHandler(s.protocol("blocks"), s.gate.afterHandshake(s.handle(s.handleBlocks)))
 	s.host.Network().Notify(s.notifiee())
 	// All handlers stand before the first connection: identify tells peers
@@ -185,6 +186,10 @@ func (s *Service) handle(h network.StreamHandler) network.StreamHandler {
 			return
 		}
 		defer s.work.Done()
+		if s.book.banned(stream.Conn().RemotePeer()) { // and being told so
+			stream.Reset()
+			return
+		}
 		h(stream)
 	}
 }
@@ -253,6 +258,8 @@ type Contact struct {
 	Inbound bool   // it dialled us
 	Address string // where it is reached now
 	Points  int    // in our ledger, decay counted
+
+	parted bool // it has said goodbye
 }
 
 // Contacts lists who may be talked to, by identity.
@@ -302,35 +309,15 @@ func (s *Service) Close() error {
 		s.gate.close()
 	}
 	if s.host != nil {
+		wait := s.partAll()
 		err = s.host.Close()
+		wait()
 	}
 	s.work.Wait()
 	if err != nil {
 		return fmt.Errorf("gossip: close: %w", err)
 	}
 	return nil
-}
-
-// Ban refuses a peer from now on and ends all contact with it.
-func (s *Service) Ban(b engine.PeerBan) {
-	id, err := peer.IDFromBytes([]byte(b.Peer))
-	if err != nil {
-		s.log.Error("ban of a peer that is none", "peer", b.Peer, "err", err)
-		return
-	}
-	s.book.add(id, b.Until)
-	if !s.begin() {
-		return
-	}
-	// The book refuses it from here on. Ending what is open can take seconds
-	// when the peer does not read, and the committer must not wait for a peer.
-	go func() {
-		defer s.work.Done()
-		s.pubsub.BlacklistPeer(id)
-		for _, c := range s.host.Network().ConnsToPeer(id) {
-			c.CloseWithError(network.ConnErrorCode(goodbyeBanned))
-		}
-	}()
 }
 
 // Banned reports whether a peer is refused.

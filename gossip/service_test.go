@@ -178,6 +178,9 @@ func TestMetrics_EverySeriesIsThereFromTheStart(t *testing.T) {
 	}
 	for _, g := range append(slices.Clone(goodbyes), 200) {
 		all = append(all, series{"proctor_gossip_handshakes_total", []string{"end", g.String()}})
+		if g != welcome {
+			all = append(all, series{"proctor_gossip_goodbyes_total", []string{"end", g.String()}})
+		}
 	}
 	for _, topic := range engine.Topics() {
 		label := []string{"topic", topic.String()}

@@ -17,29 +17,6 @@ import (
 	"github.com/proctornet/proctor/wire"
 )
 
-// goodbye says why contact ends. Values are part of the protocol: the answer
-// to a status, and the error code of a closed connection.
-type goodbye byte
-
-const (
-	welcome        goodbye = iota // contact does not end
-	goodbyeNetwork                // another network
-	goodbyeVersion                // another protocol version
-	goodbyeBinding                // a ProTxHash whose service key the peer does not hold
-	goodbyeStatus                 // not a status
-	goodbyeBanned                 // banned
-	goodbyeTimeout                // no handshake in time, or it broke off
-)
-
-var goodbyes = []goodbye{welcome, goodbyeNetwork, goodbyeVersion, goodbyeBinding, goodbyeStatus, goodbyeBanned, goodbyeTimeout}
-
-func (g goodbye) String() string {
-	if int(g) >= len(goodbyes) {
-		return "unknown"
-	}
-	return [...]string{"welcome", "other-network", "other-version", "binding", "malformed", "banned", "timeout"}[g]
-}
-
 // protocol returns the id of one of our stream protocols.
 func (s *Service) protocol(name string) protocol.ID {
 	return protocol.ID(fmt.Sprintf("/proctor/%s/%s/%d", s.config.Network, name, wire.ProtocolVersion))
@@ -65,6 +42,7 @@ func (s *Service) greet(ctx context.Context, c network.Conn) error {
 		return s.broke(c, goodbyeTimeout, fmt.Errorf("read answer: %w", err))
 	}
 	if g := goodbye(answer[0]); g != welcome {
+		s.refused(c.RemotePeer(), byte(g))
 		return s.part(c, g, fmt.Errorf("refused by the peer: %s", g))
 	}
 	return s.meet(stream)
@@ -143,6 +121,7 @@ func (s *Service) broke(c network.Conn, g goodbye, err error) error {
 	var end *network.ConnError
 	if errors.As(err, &end) && end.Remote && 0 < end.ErrorCode && int(end.ErrorCode) < len(goodbyes) {
 		g = goodbye(end.ErrorCode)
+		s.refused(c.RemotePeer(), byte(g))
 	}
 	return s.part(c, g, err)
 }
