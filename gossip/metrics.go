@@ -61,7 +61,7 @@ func newMetrics(r prometheus.Registerer, s *Service) *serviceMetrics {
 			Namespace: metrics.Namespace, Subsystem: subsystem, Name: name, Help: help,
 		}, f)
 	}
-	r.MustRegister(m.judged, m.latency, m.handshakes, m.goodbyes, m.drops,
+	r.MustRegister(m.judged, m.latency, m.handshakes, m.goodbyes, m.drops, s.resources.refused,
 		gauge("peers", "Peers that have completed the handshake.", func() float64 { return float64(len(s.gate.open())) }),
 		gauge("bans_active", "Peers that are refused.", func() float64 { return float64(s.book.count()) }),
 		gauge("outbox_depth", "Messages of ours waiting to go out.", func() float64 { return float64(len(s.outbox.publications)) }),

@@ -21,6 +21,7 @@ import (
 	"github.com/libp2p/go-libp2p/core/host"
 	"github.com/libp2p/go-libp2p/core/network"
 	"github.com/libp2p/go-libp2p/core/peer"
+	"github.com/libp2p/go-libp2p/core/protocol"
 	"github.com/libp2p/go-libp2p/p2p/security/noise"
 	quic "github.com/libp2p/go-libp2p/p2p/transport/quic"
 	"github.com/libp2p/go-libp2p/p2p/transport/tcp"
@@ -89,20 +90,22 @@ type Config struct {
 	SharedAddresses bool
 
 	patience time.Duration // with a connection that makes no handshake; default handshakeTimeout
+	room     int           // contacts above which observers are refused; default keepConnsAbove
 }
 
 // Service is a running or startable node of the gossip network.
 type Service struct {
-	config  Config
-	host    host.Host
-	gate    *gate
-	book    *banBook
-	pubsub  *pubsub.PubSub
-	topics  map[engine.Topic]*pubsub.Topic
-	outbox  *outbox
-	metrics *serviceMetrics
-	tracer  *tracer
-	log     *slog.Logger
+	config    Config
+	host      host.Host
+	gate      *gate
+	book      *banBook
+	pubsub    *pubsub.PubSub
+	topics    map[engine.Topic]*pubsub.Topic
+	outbox    *outbox
+	metrics   *serviceMetrics
+	resources *resources
+	tracer    *tracer
+	log       *slog.Logger
 
 	// Pubsub and the stream handlers run from New on; stop ends them.
 	ctx    context.Context
@@ -123,6 +126,9 @@ func New(c Config) (*Service, error) {
 	if c.patience == 0 {
 		c.patience = handshakeTimeout
 	}
+	if c.room == 0 {
+		c.room = keepConnsAbove
+	}
 	s := &Service{config: c, book: newBanBook(), outbox: newOutbox(), log: c.Log, contacts: make(map[peer.ID]Contact)}
 	s.ctx, s.stop = context.WithCancel(context.Background())
 	if err := s.open(); err != nil {
@@ -132,7 +138,7 @@ func New(c Config) (*Service, error) {
 }
 
 func (s *Service) open() (err error) {
-	if s.host, err = newHost(s.config, s.book); err != nil {
+	if s.host, s.resources, err = newHost(s.config, s.book, s.protocol); err != nil {
 		return err
 	}
 	if s.gate, err = newGate(s.host, s.config.patience); err != nil {
@@ -194,10 +200,10 @@ func (s *Service) handle(h network.StreamHandler) network.StreamHandler {
 	}
 }
 
-func newHost(c Config, gater *banBook) (host.Host, error) {
+func newHost(c Config, gater *banBook, id func(string) protocol.ID) (host.Host, *resources, error) {
 	key, err := crypto.UnmarshalEd25519PrivateKey(c.Identity)
 	if err != nil {
-		return nil, fmt.Errorf("gossip: identity: %w", err)
+		return nil, nil, fmt.Errorf("gossip: identity: %w", err)
 	}
 	options := []libp2p.Option{
 		libp2p.Identity(key),
@@ -215,15 +221,23 @@ func newHost(c Config, gater *banBook) (host.Host, error) {
 	if len(c.Announce) > 0 {
 		announce, err := parseAddrs(c.Announce)
 		if err != nil {
-			return nil, err
+			return nil, nil, err
 		}
 		options = append(options, libp2p.AddrsFactory(func([]multiaddr.Multiaddr) []multiaddr.Multiaddr { return announce }))
 	}
-	h, err := libp2p.New(options...)
+	limits, err := newResources(c, id)
 	if err != nil {
-		return nil, fmt.Errorf("gossip: open host: %w", err)
+		return nil, nil, err
 	}
-	return h, nil
+	keeper, err := newConnManager(c)
+	if err != nil {
+		return nil, nil, errors.Join(err, limits.Close())
+	}
+	h, err := libp2p.New(append(options, libp2p.ResourceManager(limits), libp2p.ConnectionManager(keeper))...)
+	if err != nil {
+		return nil, nil, errors.Join(fmt.Errorf("gossip: open host: %w", err), keeper.Close(), limits.Close())
+	}
+	return h, limits, nil
 }
 
 func parseAddrs(texts []string) ([]multiaddr.Multiaddr, error) {

@@ -176,6 +176,9 @@ func TestMetrics_EverySeriesIsThereFromTheStart(t *testing.T) {
 		{"proctor_gossip_pubsub_drops_total", []string{"queue", "validate-throttle"}},
 		{"proctor_gossip_pubsub_drops_total", []string{"queue", "peer-outbound"}},
 	}
+	for _, what := range []string{"connection", "stream", "peer-connection", "protocol-stream", "memory"} {
+		all = append(all, series{"proctor_gossip_resources_refused_total", []string{"resource", what}})
+	}
 	for _, g := range append(slices.Clone(goodbyes), 200) {
 		all = append(all, series{"proctor_gossip_handshakes_total", []string{"end", g.String()}})
 		if g != welcome {

@@ -54,6 +54,9 @@ func (s *Service) handleStatus(stream network.Stream) {
 	stream.SetDeadline(time.Now().Add(s.config.patience))
 	p := stream.Conn().RemotePeer()
 	theirs, g := s.readStatus(stream, p)
+	if g == welcome && s.crowded(p, theirs) {
+		g = goodbyeCrowded
+	}
 	_, err := stream.Write([]byte{byte(g)})
 	if g != welcome {
 		// An honest peer reads the answer and ends the connection itself. If
@@ -70,6 +73,14 @@ func (s *Service) handleStatus(stream network.Stream) {
 	if err == nil {
 		s.welcome(stream.Conn(), theirs)
 	}
+}
+
+// crowded reports whether there is no room for p, which dialled us. Service
+// nodes and those we dial ourselves are not turned away: identities of other
+// peers cost nothing, and could fill all places.
+func (s *Service) crowded(p peer.ID, theirs wire.Status) bool {
+	return theirs.ProTxHash.IsZero() && !s.host.ConnManager().IsProtected(p, keptBootstrap) &&
+		!s.gate.entered(p) && len(s.gate.open()) >= s.config.room
 }
 
 // meet reads the status of a peer that welcomed us.
@@ -100,6 +111,9 @@ func (s *Service) welcome(c network.Conn, theirs wire.Status) {
 		s.log.Error("introduce peer to pubsub", "peer", p, "err", err)
 	case first:
 		s.metrics.handshakes.WithLabelValues(welcome.String()).Inc()
+		if !theirs.ProTxHash.IsZero() { // which is proven
+			s.host.ConnManager().Protect(p, keptServiceNode)
+		}
 		s.contacts[p] = Contact{Peer: p, Status: theirs, Since: time.Now()}
 		s.config.Backend.PeerUp(engine.Peer(p), theirs)
 	default:
