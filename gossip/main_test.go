@@ -269,6 +269,7 @@ func tryPrepare(t testing.TB, n int, change ...func(*Config)) (*node, error) {
 	c := Config{
 		Backend: b, Network: "test", Identity: key(n), Listen: []string{onTCP},
 		Log: slog.New(l), Registerer: r, SharedAddresses: true,
+		want: -1, // a test says whom to dial
 	}
 	for _, f := range change {
 		f(&c)
@@ -292,17 +293,22 @@ func tryPrepare(t testing.TB, n int, change ...func(*Config)) (*node, error) {
 func run(t testing.TB, n int, change ...func(*Config)) *node {
 	t.Helper()
 	x := prepare(t, n, change...)
+	x.start()
+	return x
+}
+
+// start runs a service that has been prepared.
+func (n *node) start() {
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)
-	go func() { done <- x.Run(ctx) }()
-	x.stop = sync.OnceFunc(func() {
+	go func() { done <- n.Run(ctx) }()
+	n.stop = sync.OnceFunc(func() {
 		cancel()
 		if err := <-done; err != nil {
-			t.Errorf("run: %v", err)
+			n.t.Errorf("run: %v", err)
 		}
-		x.ended()
+		n.ended()
 	})
-	return x
 }
 
 func (n *node) ended() {
@@ -325,6 +331,7 @@ func (n *node) ended() {
 
 func listen(addrs ...string) func(*Config)   { return func(c *Config) { c.Listen = addrs } }
 func patience(d time.Duration) func(*Config) { return func(c *Config) { c.patience = d } }
+func want(contacts int) func(*Config)        { return func(c *Config) { c.want = contacts } }
 func bootstrap(peers ...*node) func(*Config) {
 	return func(c *Config) {
 		for _, p := range peers {

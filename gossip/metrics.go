@@ -16,7 +16,22 @@ type serviceMetrics struct {
 	handshakes *prometheus.CounterVec
 	goodbyes   *prometheus.CounterVec
 	drops      *prometheus.CounterVec
+
+	dials        *prometheus.CounterVec
+	addressDrops prometheus.Counter
+	peerLists    *prometheus.CounterVec
 }
+
+// Sides and ends of an exchange with a peer, as label values.
+const (
+	roleClient = "client"
+	roleServer = "server"
+
+	resultDone      = "done"
+	resultLimited   = "limited"   // the peer asked more often than it may
+	resultMalformed = "malformed" // the peer sent what no honest one would
+	resultFailed    = "failed"    // the stream broke off or stalled
+)
 
 func newMetrics(r prometheus.Registerer, s *Service) *serviceMetrics {
 	const subsystem = "gossip"
@@ -42,6 +57,25 @@ func newMetrics(r prometheus.Registerer, s *Service) *serviceMetrics {
 			Help: "Messages and requests of ours dropped because the outbox was full.",
 		}, []string{"what"}),
 	}
+	m.dials = prometheus.NewCounterVec(prometheus.CounterOpts{
+		Namespace: metrics.Namespace, Subsystem: subsystem, Name: "dials_total",
+		Help: "Peers dialled, by whether a connection came of it.",
+	}, []string{"result"})
+	m.addressDrops = prometheus.NewCounter(prometheus.CounterOpts{
+		Namespace: metrics.Namespace, Subsystem: subsystem, Name: "addresses_dropped_total",
+		Help: "Peers that found no room in the address book.",
+	})
+	m.peerLists = prometheus.NewCounterVec(prometheus.CounterOpts{
+		Namespace: metrics.Namespace, Subsystem: subsystem, Name: "peer_lists_total",
+		Help: "Exchanges of peers' addresses, by side and how they ended.",
+	}, []string{"role", "result"})
+	m.dials.WithLabelValues("connected")
+	m.dials.WithLabelValues("failed")
+	for _, role := range []string{roleClient, roleServer} {
+		for _, result := range []string{resultDone, resultLimited, resultMalformed, resultFailed} {
+			m.peerLists.WithLabelValues(role, result)
+		}
+	}
 	for _, t := range engine.Topics() {
 		m.latency.WithLabelValues(t.String())
 		for _, row := range validation.Table() {
@@ -61,9 +95,10 @@ func newMetrics(r prometheus.Registerer, s *Service) *serviceMetrics {
 			Namespace: metrics.Namespace, Subsystem: subsystem, Name: name, Help: help,
 		}, f)
 	}
-	r.MustRegister(m.judged, m.latency, m.handshakes, m.goodbyes, m.drops, s.resources.refused,
+	r.MustRegister(m.judged, m.latency, m.handshakes, m.goodbyes, m.drops, s.resources.refused, m.dials, m.addressDrops, m.peerLists,
 		gauge("peers", "Peers that have completed the handshake.", func() float64 { return float64(len(s.gate.open())) }),
 		gauge("bans_active", "Peers that are refused.", func() float64 { return float64(s.book.count()) }),
+		gauge("addresses", "Peers in the address book.", func() float64 { return float64(s.dialer.size()) }),
 		gauge("outbox_depth", "Messages of ours waiting to go out.", func() float64 { return float64(len(s.outbox.publications)) }),
 	)
 	return m

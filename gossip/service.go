@@ -89,8 +89,10 @@ type Config struct {
 	// as on one machine or behind one bridge.
 	SharedAddresses bool
 
-	patience time.Duration // with a connection that makes no handshake; default handshakeTimeout
-	room     int           // contacts above which observers are refused; default keepConnsAbove
+	patience time.Duration                // with a connection that makes no handshake; default handshakeTimeout
+	resolver network.MultiaddrDNSResolver // of names in addresses; default the system's
+	want     int                          // contacts to keep beside the bootstrap peers; default wantContacts, below 0 none
+	room     int                          // contacts above which observers are refused; default keepConnsAbove
 }
 
 // Service is a running or startable node of the gossip network.
@@ -104,6 +106,7 @@ type Service struct {
 	outbox    *outbox
 	metrics   *serviceMetrics
 	resources *resources
+	dialer    *dialer
 	tracer    *tracer
 	log       *slog.Logger
 
@@ -126,6 +129,9 @@ func New(c Config) (*Service, error) {
 	if c.patience == 0 {
 		c.patience = handshakeTimeout
 	}
+	if c.want == 0 {
+		c.want = wantContacts
+	}
 	if c.room == 0 {
 		c.room = keepConnsAbove
 	}
@@ -141,6 +147,7 @@ func (s *Service) open() (err error) {
 	if s.host, s.resources, err = newHost(s.config, s.book, s.protocol); err != nil {
 		return err
 	}
+	s.dialer = newDialer(s.host.ID(), s.config)
 	if s.gate, err = newGate(s.host, s.config.patience); err != nil {
 		return err
 	}
@@ -151,6 +158,7 @@ func (s *Service) open() (err error) {
 	}
 	s.host.SetStreamHandler(s.protocol("status"), s.handle(s.handleStatus))
 	s.host.SetStreamHandler(s.protocol("goodbye"), s.gate.afterHandshake(s.handle(s.handleGoodbye)))
+	s.host.SetStreamHandler(s.protocol("peers"), s.gate.afterHandshake(s.handle(s.handlePeers)))
 	s.host.SetStreamHandler(s.protocol("blocks"), s.gate.afterHandshake(s.handle(s.handleBlocks)))
 	s.host.Network().Notify(s.notifiee())
 	// All handlers stand before the first connection: identify tells peers
@@ -224,6 +232,9 @@ func newHost(c Config, gater *banBook, id func(string) protocol.ID) (host.Host, 
 			return nil, nil, err
 		}
 		options = append(options, libp2p.AddrsFactory(func([]multiaddr.Multiaddr) []multiaddr.Multiaddr { return announce }))
+	}
+	if c.resolver != nil {
+		options = append(options, libp2p.MultiaddrResolver(c.resolver))
 	}
 	limits, err := newResources(c, id)
 	if err != nil {
@@ -306,6 +317,7 @@ func (s *Service) MeshPeers(t engine.Topic) int { return s.tracer.meshPeers(s.to
 func (s *Service) Run(ctx context.Context) error {
 	g, ctx := errgroup.WithContext(ctx)
 	g.Go(func() error { return s.redial(ctx) })
+	g.Go(func() error { return s.askAround(ctx) })
 	g.Go(func() error { return s.sweep(ctx) })
 	g.Go(func() error { return s.runOutbox(ctx) })
 	err := g.Wait()
@@ -348,37 +360,5 @@ func (s *Service) Unban(p engine.Peer) {
 func (s *Service) Charged(c engine.Charge) {
 	if id, err := peer.IDFromBytes([]byte(c.Peer)); err == nil {
 		s.book.charged(id, c.Total)
-	}
-}
-
-// redialEvery is how often a missing bootstrap peer is dialled.
-const redialEvery = time.Second
-
-// redial keeps the connections to the bootstrap peers. Nothing below does:
-// after a cut, connections that ended stay ended (spec/gossip.md 2.5). A
-// forced dial leaves out the host's back-off, which grows to minutes and
-// would outlast a peer's restart.
-func (s *Service) redial(ctx context.Context) error {
-	ctx = network.WithForceDirectDial(ctx, "bootstrap")
-	for {
-		var dials sync.WaitGroup
-		for _, p := range s.config.Bootstrap {
-			if p.ID == s.host.ID() || s.host.Network().Connectedness(p.ID) == network.Connected {
-				continue
-			}
-			dials.Go(func() {
-				dial, cancel := context.WithTimeout(ctx, 5*time.Second)
-				defer cancel()
-				if err := s.host.Connect(dial, p); err != nil {
-					s.log.Debug("dial", "peer", p.ID, "err", err)
-				}
-			})
-		}
-		dials.Wait()
-		select {
-		case <-ctx.Done():
-			return nil
-		case <-time.After(redialEvery):
-		}
 	}
 }

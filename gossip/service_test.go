@@ -169,12 +169,19 @@ func TestMetrics_EverySeriesIsThereFromTheStart(t *testing.T) {
 	}
 	all := []series{
 		{"proctor_gossip_peers", nil}, {"proctor_gossip_bans_active", nil},
+		{"proctor_gossip_addresses", nil}, {"proctor_gossip_addresses_dropped_total", nil},
+		{"proctor_gossip_dials_total", []string{"result", "connected"}}, {"proctor_gossip_dials_total", []string{"result", "failed"}},
 		{"proctor_gossip_outbox_depth", nil}, {"proctor_gossip_duplicates_total", nil},
 		{"proctor_gossip_outbox_drops_total", []string{"what", "publication"}},
 		{"proctor_gossip_outbox_drops_total", []string{"what", "fetch"}},
 		{"proctor_gossip_pubsub_drops_total", []string{"queue", "validate-queue"}},
 		{"proctor_gossip_pubsub_drops_total", []string{"queue", "validate-throttle"}},
 		{"proctor_gossip_pubsub_drops_total", []string{"queue", "peer-outbound"}},
+	}
+	for _, role := range []string{"client", "server"} {
+		for _, result := range []string{"done", "limited", "malformed", "failed"} {
+			all = append(all, series{"proctor_gossip_peer_lists_total", []string{"role", role, "result", result}})
+		}
 	}
 	for _, what := range []string{"connection", "stream", "peer-connection", "protocol-stream", "memory"} {
 		all = append(all, series{"proctor_gossip_resources_refused_total", []string{"resource", what}})

@@ -91,6 +91,7 @@ func (s *Service) meet(stream network.Stream) error {
 		return s.part(c, g, fmt.Errorf("refused by us: %s", g))
 	}
 	s.welcome(c, theirs)
+	s.reached(c)
 	return nil
 }
 
