@@ -203,6 +203,7 @@ func (s *Service) notifiee() network.Notifiee {
 			defer s.contact.Unlock()
 			if n.Connectedness(p) != network.Connected && s.gate.leave(p) {
 				delete(s.contacts, p)
+				s.host.ConnManager().Unprotect(p, keptServiceNode)
 				s.config.Backend.PeerDown(engine.Peer(p))
 			}
 		},

@@ -1,6 +1,8 @@
 package gossip
 
 import (
+	"slices"
+
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/proctornet/proctor/engine"
@@ -12,8 +14,24 @@ type serviceMetrics struct {
 	judged     *prometheus.CounterVec
 	latency    *prometheus.HistogramVec
 	handshakes *prometheus.CounterVec
+	goodbyes   *prometheus.CounterVec
 	drops      *prometheus.CounterVec
+
+	dials        *prometheus.CounterVec
+	addressDrops prometheus.Counter
+	peerLists    *prometheus.CounterVec
 }
+
+// Sides and ends of an exchange with a peer, as label values.
+const (
+	roleClient = "client"
+	roleServer = "server"
+
+	resultDone      = "done"
+	resultLimited   = "limited"   // the peer asked more often than it may
+	resultMalformed = "malformed" // the peer sent what no honest one would
+	resultFailed    = "failed"    // the stream broke off or stalled
+)
 
 func newMetrics(r prometheus.Registerer, s *Service) *serviceMetrics {
 	const subsystem = "gossip"
@@ -30,10 +48,33 @@ func newMetrics(r prometheus.Registerer, s *Service) *serviceMetrics {
 			Namespace: metrics.Namespace, Subsystem: subsystem, Name: "handshakes_total",
 			Help: "Status handshakes, by how they ended.",
 		}, []string{"end"}),
+		goodbyes: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Namespace: metrics.Namespace, Subsystem: subsystem, Name: "goodbyes_total",
+			Help: "Reasons that peers gave for refusing or leaving us.",
+		}, []string{"end"}),
 		drops: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Namespace: metrics.Namespace, Subsystem: subsystem, Name: "outbox_drops_total",
 			Help: "Messages and requests of ours dropped because the outbox was full.",
 		}, []string{"what"}),
+	}
+	m.dials = prometheus.NewCounterVec(prometheus.CounterOpts{
+		Namespace: metrics.Namespace, Subsystem: subsystem, Name: "dials_total",
+		Help: "Peers dialled, by whether a connection came of it.",
+	}, []string{"result"})
+	m.addressDrops = prometheus.NewCounter(prometheus.CounterOpts{
+		Namespace: metrics.Namespace, Subsystem: subsystem, Name: "addresses_dropped_total",
+		Help: "Peers that found no room in the address book.",
+	})
+	m.peerLists = prometheus.NewCounterVec(prometheus.CounterOpts{
+		Namespace: metrics.Namespace, Subsystem: subsystem, Name: "peer_lists_total",
+		Help: "Exchanges of peers' addresses, by side and how they ended.",
+	}, []string{"role", "result"})
+	m.dials.WithLabelValues("connected")
+	m.dials.WithLabelValues("failed")
+	for _, role := range []string{roleClient, roleServer} {
+		for _, result := range []string{resultDone, resultLimited, resultMalformed, resultFailed} {
+			m.peerLists.WithLabelValues(role, result)
+		}
 	}
 	for _, t := range engine.Topics() {
 		m.latency.WithLabelValues(t.String())
@@ -41,10 +82,12 @@ func newMetrics(r prometheus.Registerer, s *Service) *serviceMetrics {
 			m.judged.WithLabelValues(t.String(), row.Outcome.String(), string(row.Reason))
 		}
 	}
-	for _, g := range goodbyes {
+	for _, g := range append(slices.Clone(goodbyes), goodbye(len(goodbyes))) { // and a reason that we do not know
 		m.handshakes.WithLabelValues(g.String())
+		if g != welcome {
+			m.goodbyes.WithLabelValues(g.String())
+		}
 	}
-	m.handshakes.WithLabelValues(goodbye(len(goodbyes)).String()) // a reason that we do not know
 	m.drops.WithLabelValues("publication")
 	m.drops.WithLabelValues("fetch")
 	gauge := func(name, help string, f func() float64) prometheus.Collector {
@@ -52,9 +95,10 @@ func newMetrics(r prometheus.Registerer, s *Service) *serviceMetrics {
 			Namespace: metrics.Namespace, Subsystem: subsystem, Name: name, Help: help,
 		}, f)
 	}
-	r.MustRegister(m.judged, m.latency, m.handshakes, m.drops,
+	r.MustRegister(m.judged, m.latency, m.handshakes, m.goodbyes, m.drops, s.resources.refused, m.dials, m.addressDrops, m.peerLists,
 		gauge("peers", "Peers that have completed the handshake.", func() float64 { return float64(len(s.gate.open())) }),
 		gauge("bans_active", "Peers that are refused.", func() float64 { return float64(s.book.count()) }),
+		gauge("addresses", "Peers in the address book.", func() float64 { return float64(s.dialer.size()) }),
 		gauge("outbox_depth", "Messages of ours waiting to go out.", func() float64 { return float64(len(s.outbox.publications)) }),
 	)
 	return m
