@@ -60,26 +60,25 @@ func (a Account) charged(v validation.Verdict, evidence wire.Hash, now time.Time
 	return a
 }
 
-// refunded returns the account less what it was charged for our view of the
-// chain since a time, and how much that was. An account with a charge that
-// bans by itself, whatever our view, stays as it is: the limit hides what else
-// was owed.
+// refunded returns the account as it would be without what it was charged for
+// our view of the chain since a time, and how much that was. The other charges
+// are added up anew: what the limit swallowed then may count now.
 func (a Account) refunded(since time.Time) (Account, int) {
-	var kept []Entry
-	points := 0
-	for _, e := range a.Entries {
+	rest, points := Account{Peer: a.Peer}, 0
+	for i, e := range a.Entries {
+		if i == 0 { // what is left of charges that are not remembered one by one
+			rest.Points, rest.AsOf = max(0, e.Total-e.Points), e.Time
+		}
 		if e.Reason.Nature() == validation.OfView && !e.Time.Before(since) {
 			points += e.Points
 			continue
 		}
-		if e.Points >= params.PointsBan {
-			return a, 0
-		}
-		kept = append(kept, e)
+		rest = rest.charged(validation.Verdict{Reason: e.Reason, Points: e.Points}, e.Evidence, e.Time)
 	}
-	a.Entries = kept
-	a.Points = max(0, a.Points-points)
-	return a, points
+	if points == 0 {
+		return a, 0
+	}
+	return rest, points
 }
 
 // The record of an account: points, as of, entries. An entry: time, points,

@@ -128,6 +128,25 @@ func TestDefer_HoldsWhatIsAhead(t *testing.T) {
 	}
 }
 
+// What waits for our view to settle is left alone until it has: each tick
+// would judge it again, and in vain.
+func TestDefer_UnsureWaitsUntilSettled(t *testing.T) {
+	r := observer(t, "spec")
+	a := r.author()
+	r.connect(a.blocks(10)...)
+	r.at(12)
+	for i, why := range []inventory.Why{inventory.Unsure, inventory.Busy} {
+		r.feed(Defer{inventory.Deferred{From: "p", Ban: r.unsignedBan("", rupert, int32(i)).Message, Why: why}})
+	}
+	if out := r.at(12); len(out.Due) != 1 || out.Due[0].Why != inventory.Busy {
+		t.Errorf("due %v, want the one that waited for its turn only", out.Due)
+	}
+	r.want(Block{Block: a.next(12)}, validation.Valid)
+	if out := r.at(12); len(out.Due) != 1 || out.Due[0].Why != inventory.Unsure {
+		t.Errorf("due %v, want the other: our view is settled", out.Due)
+	}
+}
+
 // The time of waiting counts from the first deferral, and what waits too long
 // is given up.
 func TestDefer_TimeAndSlotAreOfTheFirst(t *testing.T) {
@@ -183,6 +202,13 @@ func TestDefer_WantsWhatThereWasNoRoomFor(t *testing.T) {
 	for range 8 {
 		out := r.at(102)
 		due += len(out.Due)
+		if len(wants) == 0 && len(out.Wants) > 0 { // not synced for a moment: there is room, but no use
+			r.feed(PeerTip{Peer: "x", Height: 1})
+			if out := r.at(102); len(out.Wants)+len(out.Due) > 0 {
+				t.Errorf("asked for %v, %d due while not synced", out.Wants, len(out.Due))
+			}
+			r.feed(PeerTip{Peer: "x"})
+		}
 		wants = append(wants, out.Wants...)
 		if len(out.Wants) > 0 && r.Snapshot().Deferred > inventory.MaxDeferred/2 {
 			t.Errorf("asked for %v while %d wait", out.Wants, r.Snapshot().Deferred)

@@ -2,6 +2,7 @@ package engine
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 	"testing"
 	"time"
@@ -36,7 +37,7 @@ func TestDoubt_LiftsWhatOurViewDid(t *testing.T) {
 	r.connect(a.blocks(3)...)
 	r.feed(Judged{"forger", validation.Signature.Verdict(), wire.Hash{1}})
 	r.feed(Judged{"both", ten, wire.Hash{2}}) // rude, and of another view
-	r.feed(Judged{"both", medium, wire.Hash{3}})
+	r.feed(Judged{"both", small, wire.Hash{3}})
 	r.feed(Judged{"small", small, wire.Hash{4}}) // one point contradicts nobody
 	r.feed(Judged{"forger too", medium, wire.Hash{5}})
 	_, out := r.feed(Judged{"forger too", validation.Signature.Verdict(), wire.Hash{6}})
@@ -44,28 +45,34 @@ func TestDoubt_LiftsWhatOurViewDid(t *testing.T) {
 		t.Fatalf("bans %v, want the forger's", out.Bans)
 	}
 	r.connect(a.blocks(1)...)
+	r.feed(Judged{"rude", ten, wire.Hash{7}})
+	r.feed(contradict("rude"))
+	if _, banned := r.Snapshot().PeerBan("rude"); !banned {
+		t.Fatal("two peers that contradict us are not charged")
+	}
 	_, out = r.feed(contradict("last"))
 	if !out.Doubting || len(out.Bans) != 1 {
 		t.Fatalf("doubting %t, bans %v; want doubt at the third peer", out.Doubting, out.Bans)
 	}
-	if !slices.Equal(out.Unbans, []Peer{"last"}) {
-		t.Errorf("unbans %v, want the one that our view banned", out.Unbans)
+	if unbans := slices.Sorted(slices.Values(out.Unbans)); !slices.Equal(unbans, []Peer{"last", "rude"}) {
+		t.Errorf("unbans %v, want the two that our view banned", unbans)
 	}
 	s := r.Snapshot()
-	if _, banned := s.PeerBan("last"); banned {
-		t.Error("who contradicted us is banned still")
+	if s.PeerBans.Len() != 2 {
+		t.Errorf("%d bans, want the forgers' two", s.PeerBans.Len())
 	}
 	for _, p := range []Peer{"forger", "forger too"} {
 		if b, banned := s.PeerBan(p); !banned || b.Cause().Reason != validation.Signature {
 			t.Errorf("%s is free: a forgery does not depend on our view", p)
 		}
 	}
-	both, _ := s.Account("both")
-	if both.Points != 10 || len(both.Entries) != 1 || both.Entries[0].Reason != validation.Handshake {
-		t.Errorf("account %+v, want the 10 points that do not depend on our view", both)
+	for _, p := range []Peer{"both", "rude"} {
+		if a, _ := s.Account(p); a.Points != 10 || len(a.Entries) != 1 || a.Entries[0].Reason != validation.Handshake {
+			t.Errorf("account %+v, want the 10 points that do not depend on our view", a)
+		}
 	}
-	if _, ok := s.Account("small"); ok || s.Accounts.Len() != 1 {
-		t.Errorf("%d accounts, want one: what was charged for our view is forgotten", s.Accounts.Len())
+	if s.Accounts.Len() != 2 {
+		t.Errorf("%d accounts, want two: what was charged for our view is forgotten", s.Accounts.Len())
 	}
 	refunds := map[Peer]int{}
 	for _, c := range out.Charges {
@@ -73,11 +80,11 @@ func TestDoubt_LiftsWhatOurViewDid(t *testing.T) {
 			refunds[c.Peer] = c.Points
 		}
 	}
-	if len(refunds) != 3 || refunds["both"] != -10 || refunds["small"] != -1 || refunds["last"] != -100 {
-		t.Errorf("refunds %v, want both's 10, small's 1, last's 100", refunds)
+	if want := map[Peer]int{"both": -1, "small": -1, "rude": -100, "last": -100}; !maps.Equal(refunds, want) {
+		t.Errorf("refunds %v, want %v", refunds, want)
 	}
 	// What we refused for our view may come again; what was forged is known.
-	for why, want := range map[validation.Reason]int{validation.Signature: 2, validation.UnknownQuorum: 0, validation.HeightFar: 0} {
+	for why, want := range map[validation.Reason]int{validation.Signature: 2, validation.UnknownQuorum: 0, validation.HeightFar: 0, validation.HeightNear: 0} {
 		n := 0
 		for _, r := range s.Refusals.All() {
 			if r.Verdict == string(why) {
@@ -89,8 +96,8 @@ func TestDoubt_LiftsWhatOurViewDid(t *testing.T) {
 		}
 	}
 	_, deletes := kinds(out)
-	if deletes[KindPeerBan] != 1 || deletes[KindRefusal] != 3 { // the last was not remembered at all
-		t.Errorf("deleted %v, want 1 ban and the 3 refusals of our view", deletes)
+	if deletes[KindPeerBan] != 2 || deletes[KindRefusal] != 4 { // the last was not remembered at all
+		t.Errorf("deleted %v, want 2 bans and the 4 refusals of our view", deletes)
 	}
 }
 
@@ -196,5 +203,22 @@ func TestDoubt_WatchesABoundedNumberOfPeers(t *testing.T) {
 	d.note("late", medium, 10*maxDoubters, t0.Add(params.DoubtWindow+1))
 	if len(d.contradicted) != 1 {
 		t.Errorf("%d peers are watched after the window, want 1", len(d.contradicted))
+	}
+}
+
+func TestDoubt_StandsForItsTimeAndBeginsAnew(t *testing.T) {
+	d := newDoubt()
+	for i := range params.DoubtPeers {
+		if got, want := d.note(numbered(i), medium, 0, t0), i == params.DoubtPeers-1; got != want {
+			t.Fatalf("doubt at peer %d is %t, want %t", i, got, want)
+		}
+	}
+	end := t0.Add(params.DoubtTime)
+	if !d.stands(t0) || !d.stands(end.Add(-1)) || d.stands(end) {
+		t.Errorf("it stands %t at once, %t at last, %t at the end; want true, true, false", d.stands(t0), d.stands(end.Add(-1)), d.stands(end))
+	}
+	// At its end the window still holds those who caused it.
+	if d.note("one more", medium, 0, end) {
+		t.Error("what was forgiven causes doubt again")
 	}
 }

@@ -120,35 +120,90 @@ func TestAccount_RememberTheNewestEntries(t *testing.T) {
 	}
 }
 
+// What is left after a refund is what the account would be had our view not
+// been wrong; a forgery bans whatever our view.
 func TestAccount_Refunded(t *testing.T) {
-	entry := func(minute int, r validation.Reason) Entry {
-		return Entry{Time: t0.Add(time.Duration(minute) * time.Minute), Reason: r, Points: r.Verdict().Points}
+	type charge struct {
+		minute int
+		reason validation.Reason
 	}
-	a := Account{Peer: "p", Points: 31, AsOf: t0, Entries: []Entry{
-		entry(0, validation.HeightFar), entry(1, validation.Handshake), entry(2, validation.HeightFar), entry(3, validation.HeightNear),
-	}}
+	const view, rude, tiny, quorum, forged = validation.HeightFar, validation.Handshake, validation.HeightNear, validation.UnknownQuorum, validation.Signature
 	for _, c := range []struct {
-		since  int // minute
-		refund int
-	}{{0, 21}, {1, 11}, {2, 11}, {3, 1}, {4, 0}} {
-		got, refund := a.refunded(t0.Add(time.Duration(c.since) * time.Minute))
-		if refund != c.refund || got.Points != a.Points-refund || !got.AsOf.Equal(a.AsOf) {
-			t.Errorf("since minute %d: %d points back, %d left; want %d, %d", c.since, refund, got.Points, c.refund, a.Points-c.refund)
+		name    string
+		charges []charge
+		since   int // minute
+		refund  int
+		left    []int // totals
+	}{
+		{"nothing of our view", []charge{{0, rude}}, 0, 0, []int{10}},
+		{"nothing else", []charge{{0, view}, {1, tiny}}, 0, 11, nil},
+		{"mixed", []charge{{0, view}, {1, rude}, {2, view}, {3, tiny}, {4, rude}}, 0, 21, []int{10, 20}},
+		{"mixed, later ones only", []charge{{0, view}, {1, rude}, {2, view}, {3, tiny}, {4, rude}}, 2, 11, []int{10, 20, 30}},
+		{"at the time itself", []charge{{0, rude}, {2, view}}, 2, 10, []int{10}},
+		{"decay since", []charge{{0, rude}, {5, view}, {25, rude}}, 5, 10, []int{10, 18}},
+		{"under the limit", []charge{{0, rude}, {1, quorum}}, 0, 100, []int{10}},
+		{"over the limit by a forgery", []charge{{0, view}, {1, forged}}, 0, 10, []int{100}},
+	} {
+		a := Account{Peer: "p"}
+		at := func(minute int) time.Time { return t0.Add(time.Duration(minute) * time.Minute) }
+		for i, ch := range c.charges {
+			a = a.charged(ch.reason.Verdict(), wire.Hash{byte(i)}, at(ch.minute))
 		}
+		before := slices.Clone(a.Entries)
+		got, refund := a.refunded(at(c.since))
+		var left []int
 		for _, e := range got.Entries {
-			if e.Reason.Nature() == validation.OfView && !e.Time.Before(t0.Add(time.Duration(c.since)*time.Minute)) {
-				t.Errorf("since minute %d: entry %+v is left", c.since, e)
+			left = append(left, e.Total)
+		}
+		points := 0
+		if len(c.left) > 0 {
+			points = c.left[len(c.left)-1]
+		}
+		if refund != c.refund || got.Points != points || !slices.Equal(left, c.left) {
+			t.Errorf("%s: %d back, %d points, totals %v; want %d, %d, %v", c.name, refund, got.Points, left, c.refund, points, c.left)
+		}
+		if !reflect.DeepEqual(a.Entries, before) {
+			t.Errorf("%s: entries changed under their readers", c.name)
+		}
+	}
+}
+
+// The same as if those charges had never been, for any history that is
+// remembered as a whole: ten charges are.
+func TestAccount_RefundedIsAnotherHistory(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		all, others := Account{Peer: "p"}, Account{Peer: "p"}
+		now, refund := t0, 0
+		for i := range rapid.IntRange(0, 9).Draw(t, "charges") {
+			now = now.Add(time.Duration(rapid.Int64Range(0, int64(5*time.Minute)).Draw(t, "pause")))
+			v := rapid.SampledFrom([]validation.Verdict{ten, ten, medium, small}).Draw(t, "verdict")
+			all = all.charged(v, wire.Hash{byte(i)}, now)
+			if v.Reason.Nature() == validation.OfView {
+				refund += v.Points
+			} else {
+				others = others.charged(v, wire.Hash{byte(i)}, now)
 			}
 		}
-	}
-	low := a
-	low.Points = 5 // the rest has decayed
-	if got, refund := low.refunded(t0); got.Points != 0 || refund != 21 {
-		t.Errorf("%d points left after a refund of %d from 5, want none", got.Points, refund)
-	}
-	forger := a
-	forger.Entries = append(slices.Clone(a.Entries), entry(4, validation.Signature))
-	if got, refund := forger.refunded(t0); refund != 0 || !reflect.DeepEqual(got, forger) {
-		t.Errorf("%d points back from a forger, want none", refund)
+		got, back := all.refunded(t0)
+		if got.At(now).Points != others.At(now).Points || back > refund {
+			t.Fatalf("%d back of %d: after a refund %+v, without the charges %+v", back, refund, got, others)
+		}
+		if got.At(now).Points > 0 && !reflect.DeepEqual(got.Entries, others.Entries) {
+			t.Fatalf("after a refund\n%+v, without the charges\n%+v", got.Entries, others.Entries)
+		}
+	})
+}
+
+// Two histories may begin with the same account; neither shows in the other.
+func TestAccount_HistoriesDoNotMix(t *testing.T) {
+	for n := range 2 * maxEntries {
+		a := Account{Peer: "p"}
+		for range n {
+			a = a.charged(small, wire.Hash{1}, t0)
+		}
+		b, c := a.charged(small, wire.Hash{2}, t0), a.charged(small, wire.Hash{3}, t0)
+		if b.Entries[len(b.Entries)-1].Evidence != (wire.Hash{2}) || c.Entries[len(c.Entries)-1].Evidence != (wire.Hash{3}) {
+			t.Fatalf("after %d charges two accounts share their entries", n)
+		}
 	}
 }

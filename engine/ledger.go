@@ -153,8 +153,8 @@ func (l *ledger) expire(now time.Time, out *Effects) {
 // time: our view was wrong, or may have been.
 func (l *ledger) refund(since time.Time, out *Effects) {
 	for _, b := range l.bans.All() {
-		rest, points := Account{Peer: b.Peer, Points: params.PointsBan, AsOf: b.From, Entries: b.Entries}.refunded(since)
-		if points == 0 {
+		rest, points := Account{Peer: b.Peer, Entries: b.Entries}.refunded(since)
+		if points == 0 || rest.Points >= params.PointsBan {
 			continue
 		}
 		l.lift(b.Peer, out)

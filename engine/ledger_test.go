@@ -132,6 +132,21 @@ func TestEngine_OneLargeOffenceBans(t *testing.T) {
 	}
 }
 
+// Only a service node in contact with us has an identity that is not free.
+func TestEngine_BansSayWhoseIdentityIsFree(t *testing.T) {
+	r := observer(t, "spec")
+	r.at(1)
+	r.feed(PeerTip{Peer: "service node"})
+	r.feed(PeerTip{Peer: "observer", Observer: true})
+	r.feed(PeerTip{Peer: "gone"})
+	r.feed(PeerGone{"gone"})
+	for p, want := range map[Peer]bool{"service node": true, "observer": false, "gone": false, "stranger": false} {
+		if _, out := r.feed(Judged{p, large, wire.Hash{5}}); len(out.Bans) != 1 || out.Bans[0].Bound != want {
+			t.Errorf("%s: bans %+v, want bound %t", p, out.Bans, want)
+		}
+	}
+}
+
 func TestEngine_OperatorIsNeverCharged(t *testing.T) {
 	r := observer(t, "spec")
 	r.at(1)

@@ -89,6 +89,10 @@ type Config struct {
 	// as on one machine or behind one bridge.
 	SharedAddresses bool
 
+	// Cut, when set, reports whether the link to a peer is cut: no connection
+	// to it comes about. Tests part networks with it and Sever.
+	Cut func(peer.ID) bool
+
 	patience time.Duration                // with a connection that makes no handshake; default handshakeTimeout
 	resolver network.MultiaddrDNSResolver // of names in addresses; default the system's
 	want     int                          // contacts to keep beside the bootstrap peers; default wantContacts, below 0 none
@@ -136,6 +140,7 @@ func New(c Config) (*Service, error) {
 		c.room = keepConnsAbove
 	}
 	s := &Service{config: c, book: newBanBook(), outbox: newOutbox(), log: c.Log, contacts: make(map[peer.ID]Contact)}
+	s.book.cut = c.Cut
 	s.ctx, s.stop = context.WithCancel(context.Background())
 	if err := s.open(); err != nil {
 		return nil, errors.Join(err, s.Close())
@@ -312,6 +317,15 @@ func (s *Service) TopicPeers(t engine.Topic) []peer.ID { return s.topics[t].List
 // MeshPeers is the number of peers that a topic's messages are exchanged with
 // at once. While it is zero only messages of our own reach anybody.
 func (s *Service) MeshPeers(t engine.Topic) int { return s.tracer.meshPeers(s.topicName(t)) }
+
+// Sever ends the connections of links that are cut, see Config.Cut.
+func (s *Service) Sever() {
+	for _, c := range s.host.Network().Conns() {
+		if s.config.Cut(c.RemotePeer()) {
+			c.Close()
+		}
+	}
+}
 
 // Run serves until ctx ends, closes everything and returns nil.
 func (s *Service) Run(ctx context.Context) error {

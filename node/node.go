@@ -45,6 +45,10 @@ type Config struct {
 	APICookie      string          // file that the API's password is written to
 	DryRun         bool            // peers' penalties are counted and shown, and not carried out
 
+	// Cut, when set, reports whether the link to a peer is cut, see package
+	// gossip. Tests part networks with it.
+	Cut func(peer.ID) bool
+
 	// Faults, when set, stands between the committer and the database. Tests
 	// make commits fail with it.
 	Faults func(store.Committing) store.Committing
@@ -138,6 +142,7 @@ func (n *Node) open() (err error) {
 		Registerer:      n.registry,
 		Bootstrap:       c.Bootstrap,
 		Known:           known(n.initial.Known),
+		Cut:             c.Cut,
 		Announce:        c.Announce,
 		SizeHint:        len(c.Genesis.Nodes),
 		SharedAddresses: n.network.TestKeys,

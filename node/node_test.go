@@ -59,7 +59,7 @@ func startNode(t testing.TB, network *testnet.Network, dir string, change ...fun
 		}
 	})
 	t.Cleanup(stop)
-	await(t, "the node to be synced", func() bool { return n.Snapshot().Synced() })
+	await(t, "the node to know where it stands", func() bool { return n.Snapshot().Confident() })
 	return n, stop
 }
 

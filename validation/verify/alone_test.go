@@ -3,6 +3,7 @@ package verify
 import (
 	"context"
 	"errors"
+	"runtime"
 	"strings"
 	"sync"
 	"testing"
@@ -59,6 +60,28 @@ func TestPool_AloneSharesNoBatch(t *testing.T) {
 			})
 		})
 	}
+}
+
+// A worker that was idle when a suspect's job came has others waiting by the
+// time it looks for more.
+func TestPool_AloneEvenWhenOthersComeBehindIt(t *testing.T) {
+	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(1)) // or the worker would look before they come
+	synctest.Test(t, func(t *testing.T) {
+		p := New(Config{Registerer: prometheus.NewRegistry()})
+		batch := make(chan []ticket, 1)
+		go func() {
+			b, _ := p.take(t.Context())
+			batch <- b
+		}()
+		synctest.Wait() // it is idle
+		p.alone <- ticket{job: Job{Alone: true}}
+		for range 3 {
+			p.queue <- ticket{}
+		}
+		if b := <-batch; len(b) != 1 || !b[0].job.Alone || len(p.queue) != 3 {
+			t.Errorf("a batch of %d, %d wait behind it; want the suspect's job alone", len(b), len(p.queue))
+		}
+	})
 }
 
 // order fills both lanes, runs one worker and returns in which order the
