@@ -107,6 +107,7 @@ type Service struct {
 	metrics   *serviceMetrics
 	resources *resources
 	dialer    *dialer
+	inventory *inventory
 	tracer    *tracer
 	log       *slog.Logger
 
@@ -135,7 +136,7 @@ func New(c Config) (*Service, error) {
 	if c.room == 0 {
 		c.room = keepConnsAbove
 	}
-	s := &Service{config: c, book: newBanBook(), outbox: newOutbox(), log: c.Log, contacts: make(map[peer.ID]Contact)}
+	s := &Service{config: c, book: newBanBook(), outbox: newOutbox(), inventory: newInventory(), log: c.Log, contacts: make(map[peer.ID]Contact)}
 	s.ctx, s.stop = context.WithCancel(context.Background())
 	if err := s.open(); err != nil {
 		return nil, errors.Join(err, s.Close())
@@ -159,6 +160,7 @@ func (s *Service) open() (err error) {
 	s.host.SetStreamHandler(s.protocol("status"), s.handle(s.handleStatus))
 	s.host.SetStreamHandler(s.protocol("goodbye"), s.gate.afterHandshake(s.handle(s.handleGoodbye)))
 	s.host.SetStreamHandler(s.protocol("peers"), s.gate.afterHandshake(s.handle(s.handlePeers)))
+	s.host.SetStreamHandler(s.protocol("inventory"), s.gate.afterHandshake(s.handle(s.handleInventory)))
 	s.host.SetStreamHandler(s.protocol("blocks"), s.gate.afterHandshake(s.handle(s.handleBlocks)))
 	s.host.Network().Notify(s.notifiee())
 	// All handlers stand before the first connection: identify tells peers
@@ -319,6 +321,7 @@ func (s *Service) Run(ctx context.Context) error {
 	g.Go(func() error { return s.redial(ctx) })
 	g.Go(func() error { return s.askAround(ctx) })
 	g.Go(func() error { return s.sweep(ctx) })
+	g.Go(func() error { return s.runInventory(ctx) })
 	g.Go(func() error { return s.runOutbox(ctx) })
 	err := g.Wait()
 	return errors.Join(err, s.Close())

@@ -180,8 +180,12 @@ func TestMetrics_EverySeriesIsThereFromTheStart(t *testing.T) {
 	}
 	for _, role := range []string{"client", "server"} {
 		for _, result := range []string{"done", "limited", "malformed", "failed"} {
-			all = append(all, series{"proctor_gossip_peer_lists_total", []string{"role", role, "result", result}})
+			all = append(all, series{"proctor_gossip_peer_lists_total", []string{"role", role, "result", result}},
+				series{"proctor_gossip_inventory_exchanges_total", []string{"role", role, "result", result}})
 		}
+	}
+	for _, result := range []string{"served", "known", "accepted", "refused", "unasked", "relayed", "relay-dropped"} {
+		all = append(all, series{"proctor_gossip_inventory_bans_total", []string{"result", result}})
 	}
 	for _, what := range []string{"connection", "stream", "peer-connection", "protocol-stream", "memory"} {
 		all = append(all, series{"proctor_gossip_resources_refused_total", []string{"resource", what}})

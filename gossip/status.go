@@ -117,6 +117,7 @@ func (s *Service) welcome(c network.Conn, theirs wire.Status) {
 		}
 		s.contacts[p] = Contact{Peer: p, Status: theirs, Since: time.Now()}
 		s.config.Backend.PeerUp(engine.Peer(p), theirs)
+		s.introduce(p)
 	default:
 		for _, old := range s.host.Network().ConnsToPeer(p) {
 			if old.ID() != c.ID() && time.Since(old.Stat().Opened) > s.config.patience/2 {
