@@ -116,6 +116,7 @@ func newMetrics(r prometheus.Registerer, s *Service) *serviceMetrics {
 	r.MustRegister(m.judged, m.latency, m.handshakes, m.goodbyes, m.drops, s.resources.refused, m.dials, m.addressDrops, m.peerLists, m.exchanges, m.inventoryBans,
 		gauge("peers", "Peers that have completed the handshake.", func() float64 { return float64(len(s.gate.open())) }),
 		gauge("bans_active", "Peers that are refused.", func() float64 { return float64(s.book.count()) }),
+		gauge("tidings_depth", "Comings and goings of peers that the node has not taken note of.", func() float64 { return float64(s.herald.depth()) }),
 		gauge("addresses", "Peers in the address book.", func() float64 { return float64(s.dialer.size()) }),
 		gauge("outbox_depth", "Messages of ours waiting to go out.", func() float64 { return float64(len(s.outbox.publications)) }),
 	)

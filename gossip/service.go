@@ -108,6 +108,7 @@ type Service struct {
 	resources *resources
 	dialer    *dialer
 	inventory *inventory
+	herald    *herald
 	tracer    *tracer
 	log       *slog.Logger
 
@@ -136,7 +137,7 @@ func New(c Config) (*Service, error) {
 	if c.room == 0 {
 		c.room = keepConnsAbove
 	}
-	s := &Service{config: c, book: newBanBook(), outbox: newOutbox(), inventory: newInventory(), log: c.Log, contacts: make(map[peer.ID]Contact)}
+	s := &Service{config: c, book: newBanBook(), outbox: newOutbox(), inventory: newInventory(), herald: newHerald(c.Backend), log: c.Log, contacts: make(map[peer.ID]Contact)}
 	s.ctx, s.stop = context.WithCancel(context.Background())
 	if err := s.open(); err != nil {
 		return nil, errors.Join(err, s.Close())
@@ -343,6 +344,7 @@ func (s *Service) Close() error {
 		wait()
 	}
 	s.work.Wait()
+	s.herald.close()
 	if err != nil {
 		return fmt.Errorf("gossip: close: %w", err)
 	}

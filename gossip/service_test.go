@@ -168,7 +168,7 @@ func TestMetrics_EverySeriesIsThereFromTheStart(t *testing.T) {
 		labels []string
 	}
 	all := []series{
-		{"proctor_gossip_peers", nil}, {"proctor_gossip_bans_active", nil},
+		{"proctor_gossip_peers", nil}, {"proctor_gossip_bans_active", nil}, {"proctor_gossip_tidings_depth", nil},
 		{"proctor_gossip_addresses", nil}, {"proctor_gossip_addresses_dropped_total", nil},
 		{"proctor_gossip_dials_total", []string{"result", "connected"}}, {"proctor_gossip_dials_total", []string{"result", "failed"}},
 		{"proctor_gossip_outbox_depth", nil}, {"proctor_gossip_duplicates_total", nil},
