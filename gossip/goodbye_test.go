@@ -55,6 +55,28 @@ func TestGoodbye_ReasonsFit(t *testing.T) {
 	}
 }
 
+// A goodbye of ours is never malformed, whatever a ban says.
+func TestGoodbye_OfAnyBan(t *testing.T) {
+	for _, c := range []struct {
+		name string
+		ban  engine.PeerBan
+		want wire.Goodbye
+	}{
+		{"usual", engine.PeerBan{Reason: validation.Signature, Until: time.Unix(99, 0)}, wire.Goodbye{Code: 5, Reason: "signature", Until: 99}},
+		{"no reason, no end", engine.PeerBan{}, wire.Goodbye{Code: 5}},
+		{"an operator's words", engine.PeerBan{Reason: "I do not like it"}, wire.Goodbye{Code: 5}},
+		{"for ever", engine.PeerBan{Until: time.Unix(1<<62, 0)}, wire.Goodbye{Code: 5, Until: wire.MaxGoodbyeUntil}},
+	} {
+		got := goodbyeOf(c.ban)
+		if got != c.want {
+			t.Errorf("%s: %+v, want %+v", c.name, got, c.want)
+		}
+		if _, err := wire.ParseGoodbye(got.Bytes()); err != nil {
+			t.Errorf("%s: %v", c.name, err)
+		}
+	}
+}
+
 func TestGoodbye_ABannedPeerIsToldWhy(t *testing.T) {
 	for _, tr := range transports {
 		t.Run(tr.name, func(t *testing.T) {
