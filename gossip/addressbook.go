@@ -27,8 +27,7 @@ const (
 )
 
 // origin is how we came to know an address, the most trusted first. An
-// address of one origin never replaces one of another: peers may tell us
-// whatever they like about the registry's nodes.
+// address of one origin never replaces one of another.
 type origin int
 
 const (
@@ -107,7 +106,12 @@ func (b *addressBook) note(i peer.AddrInfo, o origin) bool {
 		return true
 	}
 	c := b.candidates[i.ID]
-	if c == nil {
+	switch {
+	case c != nil && o == told && len(c.addresses[configured])+len(c.addresses[registered]) > 0:
+		// Such a peer is dialled every few seconds while it is away, and with it
+		// whatever address a stranger names.
+		return true
+	case c == nil:
 		if len(b.candidates) >= maxCandidates && !b.makeRoom(o) {
 			return false
 		}

@@ -168,21 +168,22 @@ func TestAddressBook_OriginsKeepTheirAddresses(t *testing.T) {
 		}
 		return strings.Join(s, " ")
 	}
-	b := newAddressBook("self", []peer.AddrInfo{at("p", 1)}, nil)
+	b := newAddressBook("self", []peer.AddrInfo{at("p")}, []peer.AddrInfo{at("p", 1)})
 	for _, step := range []struct {
 		name string
 		do   func()
 		want string
 	}{
-		{"configured", func() {}, "1"},
+		{"known", func() {}, "1"},
 		{"told", func() { b.note(at("p", 9), told) }, "1 9"},
 		{"told more", func() { b.note(at("p", 8, 9), told) }, "1 9 8"},
 		{"told too much", func() { b.note(at("p", 4, 5, 6, 7), told) }, "1 9 8 4 5"},
-		{"registered", func() { b.register([]peer.AddrInfo{at("p", 2, 1)}) }, "1 2 9 8 4 5"},
-		{"moved", func() { b.register([]peer.AddrInfo{at("p", 3)}) }, "1 3 9 8 4 5"},
-		{"met", func() { b.reach("p", at("p", 7).Addrs[0]) }, "1 3 7 9 8 4 5"},
-		{"told after a failure", func() { chosen(b, dayOne, 9, 9); b.note(at("p", 6), told) }, "1 3 7 6"},
-		{"no more registered", func() { b.register(nil) }, "1 7 6"},
+		{"registered", func() { b.register([]peer.AddrInfo{at("p", 2, 1)}) }, "2 1 9 8 4 5"},
+		{"moved", func() { b.register([]peer.AddrInfo{at("p", 3)}) }, "3 1 9 8 4 5"},
+		{"told of one that is registered", func() { b.candidates["p"].fails = 1; b.note(at("p", 6), told) }, "3 1 9 8 4 5"},
+		{"met", func() { b.reach("p", at("p", 7).Addrs[0]) }, "3 7 1 9 8 4 5"},
+		{"no more registered", func() { b.register(nil) }, "7 1 9 8 4 5"},
+		{"told after a failure", func() { b.candidates["p"].fails = 1; b.note(at("p", 6), told) }, "7 1 6"},
 	} {
 		if step.do(); ports(b) != step.want {
 			t.Errorf("%s: %s, want %s", step.name, ports(b), step.want)

@@ -204,7 +204,7 @@ func (s *Service) notifiee() network.Notifiee {
 			if n.Connectedness(p) != network.Connected && s.gate.leave(p) {
 				delete(s.contacts, p)
 				s.host.ConnManager().Unprotect(p, keptServiceNode)
-				s.config.Backend.PeerDown(engine.Peer(p))
+				s.herald.tell(tiding{peer: engine.Peer(p)})
 			}
 		},
 	}

@@ -131,6 +131,15 @@ func (s *Service) refused(p peer.ID, code byte) {
 	s.config.Backend.Parted(engine.Farewell{Peer: engine.Peer(p), Code: code})
 }
 
+// goodbyeOf is what a banned peer is told: nothing that it could hold against us.
+func goodbyeOf(b engine.PeerBan) wire.Goodbye {
+	g := wire.Goodbye{Code: byte(goodbyeBanned), Until: min(max(0, b.Until.Unix()), wire.MaxGoodbyeUntil)}
+	if b.Cause().Reason.Known() {
+		g.Reason = string(b.Cause().Reason)
+	}
+	return g
+}
+
 // Ban refuses a peer from now on, tells it why, and ends all contact with it.
 func (s *Service) Ban(b engine.PeerBan) {
 	id, err := peer.IDFromBytes([]byte(b.Peer))
@@ -149,8 +158,7 @@ func (s *Service) Ban(b engine.PeerBan) {
 		s.pubsub.BlacklistPeer(id)
 		conns := s.host.Network().ConnsToPeer(id)
 		if s.gate.entered(id) {
-			g := wire.Goodbye{Code: byte(goodbyeBanned), Reason: string(b.Cause().Reason), Until: max(0, b.Until.Unix())}
-			if err := s.sayGoodbye(id, g); err != nil {
+			if err := s.sayGoodbye(id, goodbyeOf(b)); err != nil {
 				s.log.Debug("goodbye to a peer", "peer", id, "err", err)
 			}
 		}

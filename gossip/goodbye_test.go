@@ -55,6 +55,32 @@ func TestGoodbye_ReasonsFit(t *testing.T) {
 	}
 }
 
+func banFor(r validation.Reason, until time.Time) engine.PeerBan {
+	return engine.PeerBan{Entries: []engine.Entry{{Reason: r}}, Until: until}
+}
+
+// A goodbye of ours is never malformed, whatever a ban says.
+func TestGoodbye_OfAnyBan(t *testing.T) {
+	for _, c := range []struct {
+		name string
+		ban  engine.PeerBan
+		want wire.Goodbye
+	}{
+		{"usual", banFor(validation.Signature, time.Unix(99, 0)), wire.Goodbye{Code: 5, Reason: "signature", Until: 99}},
+		{"no end", banFor(validation.Operator, time.Time{}), wire.Goodbye{Code: 5, Reason: "operator"}},
+		{"a reason of a later version", banFor("I do not like it", time.Unix(99, 0)), wire.Goodbye{Code: 5, Until: 99}},
+		{"for ever", banFor(validation.Signature, time.Unix(1<<62, 0)), wire.Goodbye{Code: 5, Reason: "signature", Until: wire.MaxGoodbyeUntil}},
+	} {
+		got := goodbyeOf(c.ban)
+		if got != c.want {
+			t.Errorf("%s: %+v, want %+v", c.name, got, c.want)
+		}
+		if _, err := wire.ParseGoodbye(got.Bytes()); err != nil {
+			t.Errorf("%s: %v", c.name, err)
+		}
+	}
+}
+
 func TestGoodbye_ABannedPeerIsToldWhy(t *testing.T) {
 	for _, tr := range transports {
 		t.Run(tr.name, func(t *testing.T) {

@@ -2,6 +2,7 @@ package gossip
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"crypto/ed25519"
 	"crypto/sha256"
@@ -149,8 +150,24 @@ func (b *backend) Judge(ctx context.Context, topic engine.Topic, from engine.Pee
 	defer b.lock()()
 	if v.OK() {
 		b.stored[topic.String()+string(data)] = true
+		if m, err := wire.ParsePlatformBan(data); err == nil && topic == bans {
+			b.keep(m)
+		}
 	}
 	return v
+}
+
+// keep puts bans into the inventory; the caller has the lock.
+func (b *backend) keep(all ...wire.PlatformBan) {
+	for _, m := range all {
+		b.stored[bans.String()+string(m.Bytes())] = true
+		at, found := slices.BinarySearchFunc(b.bans, m, func(x, y wire.PlatformBan) int {
+			return cmp.Or(cmp.Compare(x.SignedHeight, y.SignedHeight), bytes.Compare(inventoryHash(x), inventoryHash(y)))
+		})
+		if !found {
+			b.bans = slices.Insert(b.bans, at, m)
+		}
+	}
 }
 
 func (b *backend) Stored(topic engine.Topic, data []byte) bool {

@@ -20,6 +20,9 @@ type serviceMetrics struct {
 	dials        *prometheus.CounterVec
 	addressDrops prometheus.Counter
 	peerLists    *prometheus.CounterVec
+
+	exchanges     *prometheus.CounterVec
+	inventoryBans *prometheus.CounterVec
 }
 
 // Sides and ends of an exchange with a peer, as label values.
@@ -28,6 +31,7 @@ const (
 	roleServer = "server"
 
 	resultDone      = "done"
+	resultEqual     = "equal"     // nothing to do
 	resultLimited   = "limited"   // the peer asked more often than it may
 	resultMalformed = "malformed" // the peer sent what no honest one would
 	resultFailed    = "failed"    // the stream broke off or stalled
@@ -69,12 +73,25 @@ func newMetrics(r prometheus.Registerer, s *Service) *serviceMetrics {
 		Namespace: metrics.Namespace, Subsystem: subsystem, Name: "peer_lists_total",
 		Help: "Exchanges of peers' addresses, by side and how they ended.",
 	}, []string{"role", "result"})
+	m.exchanges = prometheus.NewCounterVec(prometheus.CounterOpts{
+		Namespace: metrics.Namespace, Subsystem: subsystem, Name: "inventory_exchanges_total",
+		Help: "Exchanges of inventories, by side and how they ended: whole ones where we asked, single requests where we answered.",
+	}, []string{"role", "result"})
+	m.inventoryBans = prometheus.NewCounterVec(prometheus.CounterOpts{
+		Namespace: metrics.Namespace, Subsystem: subsystem, Name: "inventory_bans_total",
+		Help: "Bans served, fetched and sent on between inventories, by what became of them.",
+	}, []string{"result"})
+	for _, result := range []string{banServed, banKnown, banAccepted, banRefused, banUnasked, banRelayed, banUnsent} {
+		m.inventoryBans.WithLabelValues(result)
+	}
 	m.dials.WithLabelValues("connected")
 	m.dials.WithLabelValues("failed")
 	for _, role := range []string{roleClient, roleServer} {
 		for _, result := range []string{resultDone, resultLimited, resultMalformed, resultFailed} {
 			m.peerLists.WithLabelValues(role, result)
+			m.exchanges.WithLabelValues(role, result)
 		}
+		m.exchanges.WithLabelValues(role, resultEqual)
 	}
 	for _, t := range engine.Topics() {
 		m.latency.WithLabelValues(t.String())
@@ -88,16 +105,18 @@ func newMetrics(r prometheus.Registerer, s *Service) *serviceMetrics {
 			m.goodbyes.WithLabelValues(g.String())
 		}
 	}
-	m.drops.WithLabelValues("publication")
-	m.drops.WithLabelValues("fetch")
+	for _, what := range []string{"publication", "fetch", "want", "reconciliation"} {
+		m.drops.WithLabelValues(what)
+	}
 	gauge := func(name, help string, f func() float64) prometheus.Collector {
 		return prometheus.NewGaugeFunc(prometheus.GaugeOpts{
 			Namespace: metrics.Namespace, Subsystem: subsystem, Name: name, Help: help,
 		}, f)
 	}
-	r.MustRegister(m.judged, m.latency, m.handshakes, m.goodbyes, m.drops, s.resources.refused, m.dials, m.addressDrops, m.peerLists,
+	r.MustRegister(m.judged, m.latency, m.handshakes, m.goodbyes, m.drops, s.resources.refused, m.dials, m.addressDrops, m.peerLists, m.exchanges, m.inventoryBans,
 		gauge("peers", "Peers that have completed the handshake.", func() float64 { return float64(len(s.gate.open())) }),
 		gauge("bans_active", "Peers that are refused.", func() float64 { return float64(s.book.count()) }),
+		gauge("tidings_depth", "Comings and goings of peers that the node has not taken note of.", func() float64 { return float64(s.herald.depth()) }),
 		gauge("addresses", "Peers in the address book.", func() float64 { return float64(s.dialer.size()) }),
 		gauge("outbox_depth", "Messages of ours waiting to go out.", func() float64 { return float64(len(s.outbox.publications)) }),
 	)

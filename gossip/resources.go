@@ -51,14 +51,14 @@ const (
 type streamLimit struct{ all, peer int }
 
 // streamLimits are those of our protocols. There are as many handshakes as
-// connections. Elsewhere a peer has one stream at a time, and a second may
-// begin while the end of the first is on its way.
+// connections. Elsewhere a peer has one stream at a time, or two, and the next
+// may begin while the end of the last is on its way.
 var streamLimits = map[string]streamLimit{
 	"status":    {maxInboundConns, maxPeerConns},
 	"goodbye":   {maxInboundConns, 2},
 	"blocks":    {64, 2},
 	"peers":     {64, 2},
-	"inventory": {64, 2},
+	"inventory": {64, 2 * parallelExchanges},
 }
 
 var (

@@ -111,6 +111,8 @@ type Service struct {
 	metrics   *serviceMetrics
 	resources *resources
 	dialer    *dialer
+	inventory *inventory
+	herald    *herald
 	tracer    *tracer
 	log       *slog.Logger
 
@@ -139,7 +141,7 @@ func New(c Config) (*Service, error) {
 	if c.room == 0 {
 		c.room = keepConnsAbove
 	}
-	s := &Service{config: c, book: newBanBook(), outbox: newOutbox(), log: c.Log, contacts: make(map[peer.ID]Contact)}
+	s := &Service{config: c, book: newBanBook(), outbox: newOutbox(), inventory: newInventory(), herald: newHerald(c.Backend), log: c.Log, contacts: make(map[peer.ID]Contact)}
 	s.book.cut = c.Cut
 	s.ctx, s.stop = context.WithCancel(context.Background())
 	if err := s.open(); err != nil {
@@ -164,6 +166,7 @@ func (s *Service) open() (err error) {
 	s.host.SetStreamHandler(s.protocol("status"), s.handle(s.handleStatus))
 	s.host.SetStreamHandler(s.protocol("goodbye"), s.gate.afterHandshake(s.handle(s.handleGoodbye)))
 	s.host.SetStreamHandler(s.protocol("peers"), s.gate.afterHandshake(s.handle(s.handlePeers)))
+	s.host.SetStreamHandler(s.protocol("inventory"), s.gate.afterHandshake(s.handle(s.handleInventory)))
 	s.host.SetStreamHandler(s.protocol("blocks"), s.gate.afterHandshake(s.handle(s.handleBlocks)))
 	s.host.Network().Notify(s.notifiee())
 	// All handlers stand before the first connection: identify tells peers
@@ -333,6 +336,7 @@ func (s *Service) Run(ctx context.Context) error {
 	g.Go(func() error { return s.redial(ctx) })
 	g.Go(func() error { return s.askAround(ctx) })
 	g.Go(func() error { return s.sweep(ctx) })
+	g.Go(func() error { return s.runInventory(ctx) })
 	g.Go(func() error { return s.runOutbox(ctx) })
 	err := g.Wait()
 	return errors.Join(err, s.Close())
@@ -354,6 +358,7 @@ func (s *Service) Close() error {
 		wait()
 	}
 	s.work.Wait()
+	s.herald.close()
 	if err != nil {
 		return fmt.Errorf("gossip: close: %w", err)
 	}

@@ -116,7 +116,8 @@ func (s *Service) welcome(c network.Conn, theirs wire.Status) {
 			s.host.ConnManager().Protect(p, keptServiceNode)
 		}
 		s.contacts[p] = Contact{Peer: p, Status: theirs, Since: time.Now()}
-		s.config.Backend.PeerUp(engine.Peer(p), theirs)
+		s.herald.tell(tiding{engine.Peer(p), true, theirs})
+		s.introduce(p)
 	default:
 		for _, old := range s.host.Network().ConnsToPeer(p) {
 			if old.ID() != c.ID() && time.Since(old.Stat().Opened) > s.config.patience/2 {

@@ -113,11 +113,7 @@ func (s *Service) validator(t engine.Topic) pubsub.ValidatorEx {
 			}
 			return pubsub.ValidationIgnore
 		}
-		start := time.Now()
-		v := s.judge(ctx, t, from, m.Data)
-		s.metrics.judged.WithLabelValues(t.String(), v.Outcome.String(), string(v.Reason)).Inc()
-		s.metrics.latency.WithLabelValues(t.String()).Observe(time.Since(start).Seconds())
-		switch v.Outcome {
+		switch s.judgeCounted(ctx, t, from, m.Data).Outcome {
 		case validation.Accept:
 			return pubsub.ValidationAccept
 		case validation.Reject:
@@ -126,6 +122,15 @@ func (s *Service) validator(t engine.Topic) pubsub.ValidatorEx {
 			return pubsub.ValidationIgnore
 		}
 	}
+}
+
+// judgeCounted judges a message and counts that.
+func (s *Service) judgeCounted(ctx context.Context, t engine.Topic, from peer.ID, data []byte) validation.Verdict {
+	start := time.Now()
+	v := s.judge(ctx, t, from, data)
+	s.metrics.judged.WithLabelValues(t.String(), v.Outcome.String(), string(v.Reason)).Inc()
+	s.metrics.latency.WithLabelValues(t.String()).Observe(time.Since(start).Seconds())
+	return v
 }
 
 // judge never blames a peer for a fault of ours: a panic ends in Internal.

@@ -10,9 +10,9 @@ const (
 	MaxGoodbyeReason = 32 // characters
 	MaxGoodbyeSize   = 1 + 1 + MaxGoodbyeReason + 8
 
-	// maxGoodbyeUntil is the last second of the year 9999: times behind it
+	// MaxGoodbyeUntil is the last second of the year 9999: times behind it
 	// cannot be written down in most places a time goes to.
-	maxGoodbyeUntil = 253_402_300_799
+	MaxGoodbyeUntil = 253_402_300_799
 )
 
 // Goodbye is the last thing a peer is told before contact with it ends.
@@ -41,8 +41,8 @@ func ParseGoodbye(b []byte) (Goodbye, error) {
 	r := &reader{rest: b}
 	g := Goodbye{Code: r.uint8(), Reason: r.text("reason", MaxGoodbyeReason)}
 	until := r.uint64()
-	if r.err == nil && until > maxGoodbyeUntil {
-		r.err = fmt.Errorf("until %d, at most %d: %w", until, int64(maxGoodbyeUntil), ErrValue)
+	if r.err == nil && until > MaxGoodbyeUntil {
+		r.err = fmt.Errorf("until %d, at most %d: %w", until, int64(MaxGoodbyeUntil), ErrValue)
 	}
 	g.Until = int64(until)
 	return g, r.end("goodbye")

@@ -17,7 +17,7 @@ func TestGoodbye_Layout(t *testing.T) {
 		{"shortest", Goodbye{}, "00" + "00" + "0000000000000000"},
 		{"ban", Goodbye{5, "signature", 0x01020304}, "05" + "09" + hex.EncodeToString([]byte("signature")) + "0000000001020304"},
 		{"unknown code", Goodbye{Code: 255}, "ff" + "00" + "0000000000000000"},
-		{"longest", Goodbye{1, strings.Repeat("r", MaxGoodbyeReason), maxGoodbyeUntil}, "01" + "20" + strings.Repeat("72", 32) + "0000003afff4417f"},
+		{"longest", Goodbye{1, strings.Repeat("r", MaxGoodbyeReason), MaxGoodbyeUntil}, "01" + "20" + strings.Repeat("72", 32) + "0000003afff4417f"},
 	} {
 		if got := hex.EncodeToString(c.g.Bytes()); got != c.want {
 			t.Errorf("%s is %s, want %s", c.name, got, c.want)
@@ -29,7 +29,7 @@ func TestGoodbye_Layout(t *testing.T) {
 }
 
 func TestParseGoodbye_Refuses(t *testing.T) {
-	late := Goodbye{Until: maxGoodbyeUntil + 1}
+	late := Goodbye{Until: MaxGoodbyeUntil + 1}
 	negative := Goodbye{Until: -1}
 	for _, c := range []struct {
 		name string
