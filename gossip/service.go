@@ -89,6 +89,10 @@ type Config struct {
 	// as on one machine or behind one bridge.
 	SharedAddresses bool
 
+	// DryRun keeps what peers send from costing them anything here: their
+	// penalties are only written down.
+	DryRun bool
+
 	// Cut, when set, reports whether the link to a peer is cut: no connection
 	// to it comes about. Tests part networks with it and Sever.
 	Cut func(peer.ID) bool

@@ -128,9 +128,15 @@ func (s *Service) validator(t engine.Topic) pubsub.ValidatorEx {
 func (s *Service) judgeCounted(ctx context.Context, t engine.Topic, from peer.ID, data []byte) validation.Verdict {
 	start := time.Now()
 	v := s.judge(ctx, t, from, data)
-	s.metrics.judged.WithLabelValues(t.String(), v.Outcome.String(), string(v.Reason)).Inc()
+	s.Count(t, v)
 	s.metrics.latency.WithLabelValues(t.String()).Observe(time.Since(start).Seconds())
 	return v
+}
+
+// Count counts a verdict on a message of a peer. The service does so itself
+// for what it has judged; the node does for what it judges again.
+func (s *Service) Count(t engine.Topic, v validation.Verdict) {
+	s.metrics.judged.WithLabelValues(t.String(), v.Outcome.String(), string(v.Reason)).Inc()
 }
 
 // judge never blames a peer for a fault of ours: a panic ends in Internal.
@@ -208,6 +214,11 @@ func (s *Service) scoreParams() *pubsub.PeerScoreParams {
 		DecayToZero:           0.01,
 		RetainScore:           6 * time.Hour,
 		SeenMsgTTL:            seenTTL,
+	}
+	if s.config.DryRun {
+		for _, t := range topics {
+			t.InvalidMessageDeliveriesWeight, t.InvalidMessageDeliveriesDecay = 0, 0
+		}
 	}
 	if !s.config.SharedAddresses {
 		p.IPColocationFactorWeight, p.IPColocationFactorThreshold = -10, 3

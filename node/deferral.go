@@ -68,6 +68,7 @@ func (n *Node) judgeAgain(ctx context.Context, d inventory.Deferred) {
 	defer cancel()
 	data := d.Ban.Bytes()
 	v := n.judge(ctx, engine.TopicPlatformBan, engine.Peer(d.From), data, d.Why == inventory.Ahead)
+	n.gossip.Count(engine.TopicPlatformBan, v)
 	if why, again := waitsFor(v.Reason); again {
 		d.Why = why
 		n.tell(engine.Defer{Ban: d})

@@ -99,7 +99,7 @@ func (b *batch) submit(ctx context.Context) error {
 // release lets out what had to wait for the commit, in this order: readers
 // see the new state, callers get their answers, the network hears of it.
 func (b *batch) release(snapshot *engine.Snapshot) {
-	b.node.snapshot.Store(snapshot)
+	before := b.node.snapshot.Swap(snapshot)
 	for _, r := range b.effects.Replies {
 		b.waiting[r.Ticket-1] <- r.Verdict
 	}
@@ -130,6 +130,9 @@ func (b *batch) release(snapshot *engine.Snapshot) {
 		default:
 			b.effects.Lost++
 		}
+	}
+	if snapshot.IsSynced && !before.IsSynced { // what gossip brought meanwhile is gone from it
+		gossip.Reconcile()
 	}
 	b.node.report(&b.effects)
 }

@@ -142,6 +142,7 @@ func (n *Node) open() (err error) {
 		Registerer:      n.registry,
 		Bootstrap:       c.Bootstrap,
 		Known:           known(n.initial.Known),
+		DryRun:          c.DryRun,
 		Cut:             c.Cut,
 		Announce:        c.Announce,
 		SizeHint:        len(c.Genesis.Nodes),
