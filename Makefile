@@ -1,6 +1,6 @@
 # The README's commands, and what wraps them.
 
-.PHONY: test lint fuzz bench demo build
+.PHONY: test lint fuzz bench demo build rootfs image containers
 
 build:
 	go build -o bin/proctor ./cmd/node
@@ -30,3 +30,17 @@ bench:
 
 demo:
 	go run ./cmd/node demo
+
+# What deploy/Dockerfile puts into the image: a static binary, the BLS library
+# for any processor of its kind, names resolved by Go; and a directory for data.
+rootfs:
+	mkdir -p bin/rootfs/data
+	CGO_ENABLED=1 CGO_CFLAGS="-O2 -D__BLST_PORTABLE__" go build -trimpath -tags netgo,osusergo \
+		-ldflags "-s -w -linkmode external -extldflags '-static'" -o bin/rootfs/proctor ./cmd/node
+
+image: rootfs
+	docker build --target prebuilt -f deploy/Dockerfile -t proctor:local bin/rootfs
+
+# A cluster in containers, a ban, and what Prometheus sees of it.
+containers:
+	deploy/check.sh

@@ -44,6 +44,7 @@ var (
 		"cmd/node":          {"*"},
 		"architecture":      nil,
 		"docs":              nil,
+		"deploy":            nil,
 	}
 )
 

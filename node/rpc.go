@@ -14,6 +14,7 @@ import (
 // command: DIP-0031, "Ban RPC command".
 func (n *Node) methods() []api.Method {
 	return []api.Method{
+		n.healthMethod(),
 		{
 			Name: "platformban submit", Usage: "HEX | PROTXHASH SIGNEDHEIGHT QUORUMHASH SIGNATURE",
 			Help: "judge a platform ban exactly as a peer's, store it and send it to all peers; the answer is the verdict",

@@ -135,11 +135,11 @@ func (c *Cluster) Start(i int) error {
 
 // neighbours makes a ring with chords: everybody is a few hops away, nobody
 // is everybody's neighbour.
-func (c *Cluster) neighbours(i int) (peers []peer.AddrInfo) {
-	n := len(c.Members)
-	for _, step := range []int{1, 2, max(3, n/3)} {
-		if step < n {
-			peers = append(peers, c.Members[(i+step)%n].AddrInfo())
+func (n *Network) neighbours(i int) (peers []peer.AddrInfo) {
+	size := len(n.Members)
+	for _, step := range []int{1, 2, max(3, size/3)} {
+		if step < size {
+			peers = append(peers, n.Members[(i+step)%size].AddrInfo())
 		}
 	}
 	return peers

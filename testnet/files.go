@@ -42,15 +42,16 @@ func (c *Cluster) WriteFiles() error {
 	return nil
 }
 
-func (c *Cluster) nodeConfig(i int) config.Config {
-	m, f := c.Members[i], config.Default()
-	f.Network = c.Genesis.Network
+// nodeConfig is the configuration of member i on a machine that all share.
+func (n *Network) nodeConfig(i int) config.Config {
+	m, f := n.Members[i], config.Default()
+	f.Network = n.Genesis.Network
 	f.Genesis = filepath.Join("..", GenesisFile)
 	f.ProTxHash = m.ProTxHash.String()
 	f.P2P.Listen = m.Addresses()
 	f.API.Listen = fmt.Sprintf("127.0.0.1:%d", m.APIPort)
 	f.Metrics.Listen = "127.0.0.1:0"
-	for _, p := range c.neighbours(i) {
+	for _, p := range n.neighbours(i) {
 		addrs, err := peer.AddrInfoToP2pAddrs(&p)
 		if err != nil {
 			panic(err) // a member's identity encodes

@@ -38,6 +38,9 @@ type Options struct {
 	QuorumMined int32
 	// Unannounced evonodes, the last ones, are registered without an address.
 	Unannounced int
+	// Apart gives every node a machine of its own, a container say, that is
+	// reached by the node's name; default: all share this machine.
+	Apart bool
 }
 
 // Network is a genesis and everything secret that belongs to it.
@@ -56,18 +59,15 @@ type Member struct {
 	Evo       bool
 	Service   ed25519.PrivateKey
 	Operator  bls.SecretKey
-	Port      int // of the node on 127.0.0.1, TCP and UDP
-	APIPort   int // of its operator's commands
+	Host      string // multiaddress of its machine
+	Port      int    // of the node there, TCP and UDP
+	APIPort   int    // of its operator's commands, on the loopback interface
 }
 
-// NewNetwork makes a network. Its ports are free when it returns.
+// NewNetwork makes a network. Ports on this machine are free when it returns.
 func NewNetwork(o Options) (*Network, error) {
 	if o.Authorities == 0 {
 		o.Authorities = 1
-	}
-	ports, err := freePorts(2 * o.Nodes)
-	if err != nil {
-		return nil, err
 	}
 	n := &Network{Genesis: chain.Genesis{
 		Network:    "devnet",
@@ -76,11 +76,14 @@ func NewNetwork(o Options) (*Network, error) {
 		SlotMillis: o.Slot.Milliseconds(),
 	}}
 	n.start = n.Genesis.SlotAt(o.Now)
-	var evonodes []wire.Hash
 	for i := range o.Nodes {
-		m := newMember(o, i)
-		m.Port, m.APIPort = ports[i], ports[o.Nodes+i]
-		n.Members = append(n.Members, m)
+		n.Members = append(n.Members, newMember(o, i))
+	}
+	if err := settle(n.Members, o.Apart); err != nil {
+		return nil, err
+	}
+	var evonodes []wire.Hash
+	for i, m := range n.Members {
 		node := chain.GenesisNode{
 			Name:        m.Name,
 			ProTxHash:   m.ProTxHash,
@@ -130,8 +133,8 @@ func (m Member) serviceKey() wire.ServiceKey {
 // Addresses is where the member is reached.
 func (m Member) Addresses() []string {
 	return []string{
-		fmt.Sprintf("/ip4/127.0.0.1/udp/%d/quic-v1", m.Port),
-		fmt.Sprintf("/ip4/127.0.0.1/tcp/%d", m.Port),
+		fmt.Sprintf("%s/udp/%d/quic-v1", m.Host, m.Port),
+		fmt.Sprintf("%s/tcp/%d", m.Host, m.Port),
 	}
 }
 
@@ -161,6 +164,33 @@ func secret(seed uint64, role string, i int) [32]byte {
 
 func hash(seed uint64, what string, i int) wire.Hash {
 	return wire.DoubleHash([]byte("proctor test "+what), binary.BigEndian.AppendUint64(nil, seed), []byte{byte(i >> 8), byte(i)})
+}
+
+// Ports of a node that has a machine to itself.
+const (
+	P2PPort     = 19850
+	APIPort     = 9465
+	MetricsPort = 9464
+)
+
+// settle gives the members their places.
+func settle(members []Member, apart bool) error {
+	if apart {
+		for i := range members {
+			m := &members[i]
+			m.Host, m.Port, m.APIPort = "/dns4/"+m.Name, P2PPort, APIPort
+		}
+		return nil
+	}
+	ports, err := freePorts(2 * len(members))
+	if err != nil {
+		return err
+	}
+	for i := range members {
+		m := &members[i]
+		m.Host, m.Port, m.APIPort = "/ip4/127.0.0.1", ports[i], ports[len(members)+i]
+	}
+	return nil
 }
 
 // The ports that networks listen on lie below those that systems give to

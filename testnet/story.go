@@ -70,12 +70,17 @@ func (o StoryOptions) Check() error {
 	if _, err := params.ProfileByName(o.Profile); err != nil {
 		return err
 	}
-	entries, err := os.ReadDir(o.Dir)
+	return checkEmpty(o.Dir)
+}
+
+// checkEmpty reports an error unless dir is empty or missing.
+func checkEmpty(dir string) error {
+	entries, err := os.ReadDir(dir)
 	if err != nil && !errors.Is(err, os.ErrNotExist) {
 		return err
 	}
 	if len(entries) > 0 {
-		return fmt.Errorf("directory %s is not empty", o.Dir)
+		return fmt.Errorf("directory %s is not empty", dir)
 	}
 	return nil
 }

@@ -150,6 +150,18 @@ func TestUsage_WrongInputIsOneLine(t *testing.T) {
 		{"unknown profile", []string{"demo", "--profile", "x"}, []string{`"x"`, "spec", "core"}},
 		{"directory is not empty", []string{"demo", "--keep", full}, []string{full, "not empty"}},
 		{"directory is a file", []string{"demo", "--keep", filepath.Join(full, "something")}, []string{"something", "not a directory"}},
+		{"no directory for a network", []string{"testnet", "init"}, []string{"1 arg", "0"}},
+		{"too few nodes for a quorum", []string{"testnet", "init", "x", "--nodes", "3"}, []string{"3 nodes", "4 to 100"}},
+		{"too many nodes for containers", []string{"testnet", "init", "x", "--nodes", "101"}, []string{"101 nodes", "4 to 100"}},
+		{"slot too short", []string{"testnet", "init", "x", "--slot", "49ms"}, []string{"49ms", "50ms", "1h"}},
+		{"slot too long", []string{"testnet", "init", "x", "--slot", "1h1ms"}, []string{"1h0m0.001s", "50ms", "1h"}},
+		{"slot with a fraction", []string{"testnet", "init", "x", "--slot", "60500us"}, []string{"60.5ms", "whole milliseconds"}},
+		{"slot without a unit", []string{"testnet", "init", "x", "--slot", "1"}, []string{`"1"`, "--slot"}},
+		{"profile of a network", []string{"testnet", "init", "x", "--profile", "x"}, []string{`"x"`, "spec", "core"}},
+		{"network in a full directory", []string{"testnet", "init", full}, []string{full, "not empty"}},
+		{"network in a path with a quote", []string{"testnet", "init", "it's"}, []string{"it's", "quote"}},
+		{"extra argument to health", []string{"health", "extra"}, []string{`"extra"`}},
+		{"health without a configuration", []string{"health", "--config", filepath.Join(full, "none.toml")}, []string{"none.toml", "no such file"}},
 	} {
 		t.Run(c.name, func(t *testing.T) { proctor(t, c.args...).wantError(t, exitUnusable, c.words...) })
 	}
