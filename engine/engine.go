@@ -172,8 +172,7 @@ func (e *Engine) Step(in Input, t Ticket, out *Effects) {
 		e.ledger.ban(PeerBan{Peer: in.Peer, From: e.now, Until: until, Bound: e.sync.bound(in.Peer), Entries: []Entry{word}}, out)
 		out.reply(t, validation.Valid.Verdict())
 	case UnbanPeer:
-		e.ledger.lift(in.Peer, out)
-		e.ledger.drop(in.Peer, out)
+		e.ledger.forgive(in.Peer, e.now, out)
 		out.reply(t, validation.Valid.Verdict())
 	case Reached:
 		e.contacts.reach(in, e.now, out)

@@ -194,6 +194,21 @@ func TestAccount_RefundedIsAnotherHistory(t *testing.T) {
 	})
 }
 
+// Charges that are no longer remembered one by one count in what is left.
+func TestAccount_RefundKeepsForgottenCharges(t *testing.T) {
+	two := validation.Verdict{Reason: validation.Handshake, Points: 2}
+	for _, older := range []int{0, 1, maxEntries - 1, maxEntries, maxEntries + 1, 2 * maxEntries} {
+		a := Account{Peer: "p"}
+		for range older {
+			a = a.charged(two, wire.Hash{1}, t0)
+		}
+		a = a.charged(medium, wire.Hash{2}, t0)
+		if got, back := a.refunded(t0); back != 10 || got.Points != 2*older {
+			t.Errorf("%d older charges of 2: %d back, %d points left; want 10, %d", older, back, got.Points, 2*older)
+		}
+	}
+}
+
 // Two histories may begin with the same account; neither shows in the other.
 func TestAccount_HistoriesDoNotMix(t *testing.T) {
 	for n := range 2 * maxEntries {

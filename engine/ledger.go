@@ -135,6 +135,15 @@ func (l *ledger) lift(p Peer, out *Effects) bool {
 	return true
 }
 
+// forgive ends a peer's ban and forgets its points.
+func (l *ledger) forgive(p Peer, now time.Time, out *Effects) {
+	l.lift(p, out)
+	if a, ok := l.accounts.Get(peerKey(p)); ok {
+		l.drop(p, out)
+		out.Charges = append(out.Charges, Charge{Peer: p, Points: -a.At(now).Points, Reason: validation.Operator})
+	}
+}
+
 // expire lifts the bans whose time is up and drops accounts that have decayed.
 func (l *ledger) expire(now time.Time, out *Effects) {
 	for _, b := range l.bans.All() {

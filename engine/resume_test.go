@@ -52,15 +52,16 @@ func sameKnowledge(t interface {
 // deferrals are drawn only where both engines hear of them.
 func drawBatch(t *rapid.T, a *author, now *time.Time, pause time.Duration, deferrals bool) (inputs []Input) {
 	if pause == 0 {
-		pause = time.Duration(rapid.Int64Range(0, int64(2*time.Second)).Draw(t, "pause"))
-		if rapid.IntRange(0, 9).Draw(t, "long") == 0 {
+		// About a slot, so that our view settles between two longer ones.
+		pause = time.Duration(rapid.SampledFrom([]int{0, 400, 900, 1000, 1000, 1100}).Draw(t, "pause")) * time.Millisecond
+		if rapid.IntRange(0, 15).Draw(t, "long") == 15 {
 			pause = time.Duration(rapid.Int64Range(0, int64(40*time.Minute)).Draw(t, "long pause"))
 		}
 	}
 	*now = now.Add(pause)
 	inputs = append(inputs, Tick{*now})
 	slot := a.genesis.SlotAt(*now)
-	if slot > a.tip.Slot && rapid.IntRange(0, 4).Draw(t, "block") > 0 {
+	if slot > a.tip.Slot && rapid.IntRange(0, 9).Draw(t, "no block") < 9 {
 		inputs = append(inputs, Block{rapid.SampledFrom(peersOfBatch).Draw(t, "peer"), a.next(slot)})
 	}
 	for range rapid.IntRange(0, 5).Draw(t, "inputs") {
@@ -159,7 +160,7 @@ func TestRestore_GoesOnAsIfItHadNeverStopped(t *testing.T) {
 		}
 		// At its end both tidy their ledgers, and neither is synced.
 		pause := expireEvery + time.Duration(rapid.Int64Range(int64(time.Second), int64(40*time.Minute)).Draw(t, "pause at the cut"))
-		for i := range rapid.IntRange(1, 8).Draw(t, "batches after the cut") {
+		for i := range rapid.IntRange(1, 14).Draw(t, "batches after the cut") {
 			batch := drawBatch(t, a, &now, pause, true)
 			pause = 0
 			want, got := step(e, batch), step(restored, batch)

@@ -33,7 +33,7 @@ func newMetrics(r prometheus.Registerer, n *Node) *nodeMetrics {
 	m := &nodeMetrics{
 		points:       byReason("peer_points_total", "Penalty points given to peers, by reason."),
 		bans:         byReason("peer_bans_total", "Peers banned, by the reason that reached the limit."),
-		refunded:     counter("peer_points_refunded_total", "Penalty points taken back because too many peers contradicted us at once."),
+		refunded:     counter("peer_points_refunded_total", "Penalty points taken back, because too many peers contradicted us at once or the operator said so."),
 		doubts:       counter("self_doubts_total", "Times that so many peers contradicted our view of the chain that we doubted ourselves."),
 		evicted:      counter("engine_evictions_total", "Records dropped because a limit of the engine was reached."),
 		drops:        counter("engine_inbox_drops_total", "Messages given up because the engine's inbox was full."),

@@ -155,6 +155,12 @@ func (n *Node) open() (err error) {
 		n.gossip.Ban(b)
 	}
 	n.initial.Bans, n.initial.Known = nil, nil
+	if !c.DryRun {
+		now := time.Now()
+		for _, a := range n.Snapshot().Accounts.All() {
+			n.gossip.Charged(engine.Charge{Peer: a.Peer, Total: a.At(now).Points})
+		}
+	}
 	return nil
 }
 
