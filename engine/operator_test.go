@@ -71,6 +71,13 @@ func TestOperator_LiftsABanAndForgetsPoints(t *testing.T) {
 		if !slices.Equal(out.Unbans, c.unbans) {
 			t.Errorf("%s: unbans %v, want %v", c.peer, out.Unbans, c.unbans)
 		}
+		var back []Charge // what the score of the peer is told
+		if c.peer == "charged" {
+			back = []Charge{{Peer: c.peer, Points: -10, Reason: validation.Operator}}
+		}
+		if !slices.Equal(out.Charges, back) {
+			t.Errorf("%s: charges %v, want %v", c.peer, out.Charges, back)
+		}
 		_, deletes := kinds(out)
 		wantKinds(t, "deleted of "+string(c.peer), deletes, c.deletes)
 		if _, out := r.feed(Judged{c.peer, ten, wire.Hash{3}}); len(out.Charges) != 1 || out.Charges[0].Total != 10 {
