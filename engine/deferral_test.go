@@ -103,17 +103,16 @@ func TestDefer_HoldsWhatIsAhead(t *testing.T) {
 					} else {
 						a.next(slot) // which we do not hear of
 					}
-					if i+1 < params.HoldSlots {
-						p.tell(Tick{r.genesis.SlotStart(slot).Add(time.Millisecond)})
-					}
+					p.tell(Tick{r.genesis.SlotStart(slot).Add(time.Millisecond)})
 				}
-				// The second slot begins before its block comes.
-				there := int(ahead) <= blocks && ahead < params.HoldSlots
+				after := r.genesis.SlotStart(a.tip.Slot + 1)
+				p.tell(Tick{after})
+				there := int(ahead) <= blocks
 				got := r.Snapshot().Deferred
 				switch {
 				case there && got != 0:
 					t.Errorf("the tip got there in time, and the ban waits")
-				case !there && blocks >= params.HoldSlots-1:
+				case !there && blocks >= params.HoldSlots:
 					// Two slots have passed and our tip is as fresh as can be.
 					if got != 0 || p.judged[validation.HeightNear] != 1 || len(p.total.Charges) != 1 || p.total.Charges[0].Points != params.PointsSmall {
 						t.Errorf("%d wait, judged %v, charges %v; want one point", got, p.judged, p.total.Charges)
@@ -121,7 +120,7 @@ func TestDefer_HoldsWhatIsAhead(t *testing.T) {
 				case !there && (p.judged[validation.Unsure] != 1 || len(p.total.Charges) > 0):
 					t.Errorf("judged %v, charges %v; want unsure: a block is overdue", p.judged, p.total.Charges)
 				}
-				p.tell(Tick{r.genesis.SlotStart(a.tip.Slot).Add(time.Millisecond)})
+				p.tell(Tick{after.Add(time.Millisecond)})
 				r.wantFlag(alice, there)
 			})
 		}

@@ -166,6 +166,10 @@ func (e *Engine) Step(in Input, t Ticket, out *Effects) {
 	case Defer:
 		e.deferBan(in.Ban, out)
 	case BanPeer:
+		if in.Peer == "" {
+			out.reply(t, validation.Internal.Verdict()) // that is the operator's own
+			return
+		}
 		e.ledger.drop(in.Peer, out)
 		word := Entry{Time: e.now, Reason: validation.Operator, Points: params.PointsBan, Total: params.PointsBan}
 		until := e.now.Add(in.For.Truncate(time.Millisecond)) // as precise as records are

@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"slices"
 	"time"
 
 	"github.com/proctornet/proctor/params"
@@ -55,6 +56,7 @@ func (l *ledger) charge(p Peer, bound bool, v validation.Verdict, evidence wire.
 // ban puts a ban in force, in place of one that may stand.
 func (l *ledger) ban(b PeerBan, out *Effects) {
 	l.bans = l.bans.Set(peerKey(b.Peer), b)
+	out.Unbans = slices.DeleteFunc(out.Unbans, func(p Peer) bool { return p == b.Peer })
 	out.Bans = append(out.Bans, b)
 	out.put(KindPeerBan, []byte(b.Peer), b.bytes())
 	l.trimBans(out)
@@ -130,6 +132,7 @@ func (l *ledger) lift(p Peer, out *Effects) bool {
 		return false
 	}
 	l.bans = l.bans.Delete(peerKey(p))
+	out.Bans = slices.DeleteFunc(out.Bans, func(b PeerBan) bool { return b.Peer == p }) // in the same batch; the later word counts
 	out.Unbans = append(out.Unbans, p)
 	out.delete(KindPeerBan, []byte(p))
 	return true

@@ -17,6 +17,7 @@ const (
 	MaxDeferredOfPeer = 256              // bans of one peer
 	MaxDeferredTime   = 15 * time.Minute // after it a ban is dropped
 	MaxWanted         = 4096             // hashes of bans for which there was no room
+	MaxWantedOfPeer   = 1024             // of them of one peer
 	maxDueAtOnce      = 256              // bans that become due in one step
 	wantedRoom        = MaxDeferred / 2  // nothing is asked for while more than this waits
 )
@@ -62,8 +63,9 @@ func (d Deferred) due(n Now) bool {
 	}
 }
 
-// Held reports whether d has waited for our tip as long as a ban may.
-func (d Deferred) Held(slot uint64) bool { return slot >= d.Slot+params.HoldSlots }
+// Held reports whether d has waited for our tip as long as a ban may: that
+// many whole slots, as the one in which it came may have been over at once.
+func (d Deferred) Held(slot uint64) bool { return slot > d.Slot+params.HoldSlots }
 
 // Pool keeps the bans that wait, and the hashes of those for which there was
 // no room. DIP-0031 does not count them as received. It is not persisted:
@@ -72,11 +74,16 @@ type Pool struct {
 	deferred map[wire.Hash]Deferred // by the id of all bytes
 	ofPeer   map[string]int
 	wanted   map[wire.Hash]string // by inventory hash: the peer that has it
+	wantedOf map[string]int       // hashes of one peer
+	asked    string               // the peer that was asked last
 }
 
 // NewPool returns an empty pool.
 func NewPool() *Pool {
-	return &Pool{make(map[wire.Hash]Deferred), make(map[string]int), make(map[wire.Hash]string)}
+	return &Pool{
+		deferred: make(map[wire.Hash]Deferred), ofPeer: make(map[string]int),
+		wanted: make(map[wire.Hash]string), wantedOf: make(map[string]int),
+	}
 }
 
 // Deferred counts the bans that wait.
@@ -101,10 +108,11 @@ func (p *Pool) Add(d Deferred) bool {
 	if _, ok := p.wanted[hash]; ok {
 		return true
 	}
-	if len(p.wanted) >= MaxWanted {
+	if len(p.wanted) >= MaxWanted || p.wantedOf[d.From] >= MaxWantedOfPeer {
 		return false
 	}
 	p.wanted[hash] = d.From
+	p.wantedOf[d.From]++
 	return true
 }
 
@@ -140,12 +148,15 @@ func (p *Pool) remove(id wire.Hash) {
 }
 
 // Want takes out hashes to ask one peer for, while there is room for the
-// answers; none when there is nothing to ask.
+// answers; none when there is nothing to ask. Peers take turns.
 func (p *Pool) Want() (peer string, hashes []wire.Hash) {
 	if len(p.wanted) == 0 || len(p.deferred) > wantedRoom {
 		return "", nil
 	}
-	peer = slices.Min(slices.Collect(maps.Values(p.wanted)))
+	peers := slices.Sorted(maps.Keys(p.wantedOf))
+	next := slices.IndexFunc(peers, func(q string) bool { return q > p.asked })
+	peer = peers[max(0, next)]
+	p.asked = peer
 	for hash, from := range p.wanted {
 		if from == peer {
 			hashes = append(hashes, hash)
@@ -156,10 +167,14 @@ func (p *Pool) Want() (peer string, hashes []wire.Hash) {
 	for _, hash := range hashes {
 		delete(p.wanted, hash)
 	}
+	if p.wantedOf[peer] -= len(hashes); p.wantedOf[peer] == 0 {
+		delete(p.wantedOf, peer)
+	}
 	return peer, hashes
 }
 
 // Forget drops what only a peer that has gone could serve.
 func (p *Pool) Forget(peer string) {
 	maps.DeleteFunc(p.wanted, func(_ wire.Hash, from string) bool { return from == peer })
+	delete(p.wantedOf, peer)
 }

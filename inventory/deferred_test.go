@@ -30,7 +30,7 @@ func TestPool_EachWhyBecomesDueExactlyWhenItShould(t *testing.T) {
 		for tip := int32(52); tip <= 56; tip++ {
 			for slot := uint64(100); slot <= 104; slot++ {
 				n.Tip, n.Slot = tip, slot
-				held := slot >= 102 // two slots after it was deferred
+				held := slot >= 103 // two whole slots after it was deferred
 				for why, want := range map[Why]bool{
 					Unsynced: n.Synced,
 					Busy:     n.Synced,
@@ -58,7 +58,7 @@ func TestPool_EachWhyBecomesDueExactlyWhenItShould(t *testing.T) {
 
 func TestDeferred_HeldForTwoSlots(t *testing.T) {
 	d := deferred("p", 1)
-	for slot, want := range map[uint64]bool{99: false, 100: false, 100 + params.HoldSlots - 1: false, 100 + params.HoldSlots: true, 1000: true} {
+	for slot, want := range map[uint64]bool{99: false, 100: false, 100 + params.HoldSlots: false, 101 + params.HoldSlots: true, 1000: true} {
 		if got := d.Held(slot); got != want {
 			t.Errorf("deferred in slot 100: held in slot %d is %t, want %t", slot, got, want)
 		}
@@ -105,7 +105,7 @@ func TestPool_Bounds(t *testing.T) {
 		t.Errorf("%d wait, %d wanted; want %d, %d", p.Deferred(), p.Wanted(), MaxDeferred, want)
 	}
 	for i := p.Wanted(); i < MaxWanted; i++ {
-		if !p.Add(deferred("p", uint16(20_000+i))) {
+		if !p.Add(deferred(fmt.Sprint("p", i%5), uint16(20_000+i))) {
 			t.Fatalf("hash %d is lost, at most %d may be wanted", i, MaxWanted)
 		}
 	}
@@ -223,6 +223,31 @@ func full() *Pool {
 	return p
 }
 
+func TestPool_OnePeersHashesAreBounded(t *testing.T) {
+	p := NewPool()
+	for i := range uint16(MaxDeferredOfPeer + MaxWantedOfPeer) {
+		if !p.Add(deferred("greedy", i)) {
+			t.Fatalf("ban %d is lost", i)
+		}
+	}
+	if p.Add(deferred("greedy", 60_000)) || p.Wanted() != MaxWantedOfPeer {
+		t.Errorf("%d hashes of one peer wanted, at most %d", p.Wanted(), MaxWantedOfPeer)
+	}
+	for range MaxWantedOfPeer / wire.MaxListedBans {
+		p.Want()
+	}
+	p.Add(deferred("greedy", 60_001))
+	if p.Wanted() != 1 {
+		t.Errorf("%d wanted after all were asked for and one more came, want 1", p.Wanted())
+	}
+	p.Forget("greedy")
+	for i := range uint16(MaxWantedOfPeer) {
+		if !p.Add(deferred("greedy", 61_000+i)) {
+			t.Fatalf("ban %d is lost although the peer came anew", i)
+		}
+	}
+}
+
 func TestPool_WantAsksOnePeerWhileThereIsRoom(t *testing.T) {
 	p := full()
 	var ofB []wire.Hash
@@ -248,7 +273,7 @@ func TestPool_WantAsksOnePeerWhileThereIsRoom(t *testing.T) {
 		peer   string
 		hashes []wire.Hash
 	}{
-		{"b", ofB[:wire.MaxListedBans]}, {"b", ofB[wire.MaxListedBans:]}, {"c", []wire.Hash{c.Ban.InventoryHash()}}, {"", nil},
+		{"b", ofB[:wire.MaxListedBans]}, {"c", []wire.Hash{c.Ban.InventoryHash()}}, {"b", ofB[wire.MaxListedBans:]}, {"", nil},
 	} {
 		peer, hashes := p.Want()
 		if peer != want.peer || !slices.Equal(hashes, want.hashes) {

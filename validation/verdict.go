@@ -111,7 +111,7 @@ var table = []Row{
 	{ForgedTwin, Reject, params.PointsBan, OfMessage, "an accepted ban with another signature: a quorum's is unique"},
 	{NotSynced, Ignore, 0, OfUs, "step 1: we are not synced and cannot judge"},
 	{Unsure, Ignore, 0, OfUs, "steps 2 to 5 object, but our own view is shaky"},
-	{Ahead, Ignore, 0, OfUs, "step 4: up to 5 blocks above our tip; held until the tip gets there or two slots pass"},
+	{Ahead, Ignore, 0, OfUs, "step 4: up to 5 blocks above our tip; held until the tip gets there or two whole slots pass"},
 	{UnknownNode, Ignore, params.PointsSmall, OfView, "step 2: the node is not registered"},
 	{RegularNode, Reject, params.PointsBan, OfView, "step 3: the node is not an evonode"},
 	{HeightNear, Ignore, params.PointsSmall, OfView, "step 4: outside the window by 5 blocks or less"},
