@@ -76,6 +76,7 @@ func TestAgenda_NewContacts(t *testing.T) {
 	if got := a.take(contacts, first.Add(-1), r); len(got) != 0 {
 		t.Errorf("%v too early", got)
 	}
+	a.due["gone"] = dayOne
 	if got := a.take(contacts, dayOne.Add(reconcileSoon), r); !slices.Equal(got, []peer.ID{"p"}) {
 		t.Errorf("compares with %v, want the contact", got)
 	}

@@ -30,6 +30,7 @@ type herald struct {
 
 	mu      sync.Mutex
 	waiting []tiding
+	telling int // 1 while the backend is being told
 	ending  bool
 }
 
@@ -67,9 +68,11 @@ func (h *herald) signal() {
 func (h *herald) next() (t tiding, ok, more bool) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
+	h.telling = 0
 	if len(h.waiting) == 0 {
 		return t, false, !h.ending
 	}
+	h.telling = 1
 	t, h.waiting = h.waiting[0], h.waiting[1:]
 	return t, true, true
 }
@@ -91,11 +94,11 @@ func (h *herald) run() {
 	}
 }
 
-// depth is how many tidings wait.
+// depth is how many tidings the backend has not taken note of.
 func (h *herald) depth() int {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	return len(h.waiting)
+	return len(h.waiting) + h.telling
 }
 
 // close waits until the last tiding has been told; nobody may tell any more.

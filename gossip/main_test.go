@@ -382,7 +382,15 @@ func read[T any](n *node, f func(*backend) T) T {
 	return f(n.backend)
 }
 
+// contact is what the backend has been told of a peer, whatever has happened
+// by now included.
 func (n *node) contact(p peer.ID) string {
+	n.t.Helper()
+	await(n.t, "the backend to be told", func() bool {
+		n.Service.contact.Lock() // nothing is half done
+		defer n.Service.contact.Unlock()
+		return n.herald.depth() == 0
+	})
 	return read(n, func(b *backend) string { return strings.Join(b.contacts[engine.Peer(p)], " ") })
 }
 

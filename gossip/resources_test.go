@@ -244,6 +244,7 @@ func TestConnManager_WhoIsKept(t *testing.T) {
 	node.dial(n)
 	observer.dial(n)
 	await(t, "all to be met", func() bool { return len(n.Peers()) == 3 })
+	await(t, "the mesh, which speaks for nobody", func() bool { return n.MeshPeers(bans) == 3 })
 	keeps := func(p peer.ID) bool { return n.host.ConnManager().IsProtected(p, "") }
 	if !keeps(boot.ID()) || !keeps(node.ID()) || keeps(observer.ID()) {
 		t.Errorf("kept: bootstrap peer %t, service node %t, observer %t", keeps(boot.ID()), keeps(node.ID()), keeps(observer.ID()))
