@@ -21,10 +21,9 @@ const (
 	MaxContainers = 100
 )
 
-// What a container sees: its node's directory and the genesis, both mounted
-// read-only, and a directory of its own to write to (deploy/compose.yaml).
+// What a container sees, beside its node's directory (deploy/compose.yaml): the
+// genesis, read-only, and a directory of its own to write to.
 const (
-	containerNodeDir = "/node"
 	containerGenesis = "/" + GenesisFile
 	containerDataDir = "/data"
 )
