@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/proctornet/proctor/api"
+	"github.com/proctornet/proctor/engine"
 )
 
 // Health says whether a node follows its network, and what to do if it does
@@ -16,6 +17,7 @@ type Health struct {
 	Height        int32    `json:"height"` // of the tip; 0 at the genesis
 	TipAgeSeconds float64  `json:"tip_age_seconds"`
 	Peers         int      `json:"peers"`    // that have completed the handshake
+	View          string   `json:"view"`     // of the chain: settled, or why peers are not blamed for contradicting it
 	Problems      []string `json:"problems"` // a sentence each; empty if healthy
 }
 
@@ -27,7 +29,11 @@ func (n *Node) Health(now time.Time) Health {
 		Height:        s.TipHeight(),
 		TipAgeSeconds: now.Sub(n.config.Genesis.SlotStart(s.Tip.Slot)).Seconds(),
 		Peers:         len(n.gossip.Contacts()),
+		View:          "settled",
 		Problems:      []string{},
+	}
+	if s.Doubtful != engine.Settled {
+		h.View = string(s.Doubtful)
 	}
 	others := s.State.NodeCount()
 	if _, registered := s.NodeType(n.config.ProTxHash); registered {

@@ -53,8 +53,8 @@ Exit codes: 0 healthy, 1 not healthy or no answer, 2 the input cannot be used.`,
 }
 
 func printHealth(w io.Writer, h node.Health) {
-	fmt.Fprintf(w, "%-15s %t\n%-15s %t\n%-15s %d\n%-15s %.1f s\n%-15s %d\n",
-		"healthy", h.Healthy, "synced", h.Synced, "height", h.Height, "tip_age", h.TipAgeSeconds, "peers", h.Peers)
+	fmt.Fprintf(w, "%-15s %t\n%-15s %t\n%-15s %d\n%-15s %.1f s\n%-15s %d\n%-15s %s\n",
+		"healthy", h.Healthy, "synced", h.Synced, "height", h.Height, "tip_age", h.TipAgeSeconds, "peers", h.Peers, "view", h.View)
 	for _, p := range h.Problems {
 		fmt.Fprintf(w, "%-15s %s\n", "problem", p)
 	}
