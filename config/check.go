@@ -59,6 +59,9 @@ func (c Config) check() error {
 			return fmt.Errorf("%s: %q is not host:port with a port of 0 to 65535: %w", key, listen, err)
 		}
 	}
+	if known := []string{Enforce, DryRun}; !slices.Contains(known, c.Penalties) {
+		return fmt.Errorf("penalties: %.80q is unknown; known: %s", c.Penalties, strings.Join(known, ", "))
+	}
 	if _, err := c.LogLevel(); err != nil {
 		return err
 	}

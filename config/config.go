@@ -26,11 +26,18 @@ type Config struct {
 	DataDir    string  `toml:"data_dir"`
 	ServiceKey string  `toml:"service_key"`
 	ProTxHash  string  `toml:"protx_hash"`
+	Penalties  string  `toml:"penalties"`
 	P2P        P2P     `toml:"p2p"`
 	API        API     `toml:"api"`
 	Metrics    Metrics `toml:"metrics"`
 	Log        Log     `toml:"log"`
 }
+
+// What happens to peers that offend.
+const (
+	Enforce = "enforce"
+	DryRun  = "dry-run"
+)
 
 // P2P says how peers are met.
 type P2P struct {
@@ -63,6 +70,7 @@ func Default() Config {
 		Genesis:    "genesis.json",
 		DataDir:    "data",
 		ServiceKey: "service.key",
+		Penalties:  Enforce,
 		P2P:        P2P{Listen: []string{"/ip4/0.0.0.0/udp/19850/quic-v1", "/ip4/0.0.0.0/tcp/19850"}},
 		API:        API{Listen: "127.0.0.1:9465", Cookie: "api.cookie"},
 		Metrics:    Metrics{Listen: "127.0.0.1:9464"},
@@ -88,6 +96,7 @@ func Settings() []Setting {
 		{Key: "data_dir", Help: "directory of the database", path: true, text: func(c *Config) *string { return &c.DataDir }},
 		{Key: "service_key", Help: "file of the Ed25519 service key, mode 0600", path: true, text: func(c *Config) *string { return &c.ServiceKey }},
 		{Key: "protx_hash", Help: "service node this is, 64 hex digits; empty for an observer", text: func(c *Config) *string { return &c.ProTxHash }},
+		{Key: "penalties", Help: "enforce, or dry-run: peers' offences are counted and shown, and nobody is refused for them", text: func(c *Config) *string { return &c.Penalties }},
 		{Key: "p2p.listen", Help: "multiaddresses to listen on", list: func(c *Config) *[]string { return &c.P2P.Listen }},
 		{Key: "p2p.bootstrap", Help: "multiaddresses of peers to connect to, ending in /p2p/ID", list: func(c *Config) *[]string { return &c.P2P.Bootstrap }},
 		{Key: "p2p.announce", Help: "multiaddresses told to peers; empty for those listened on", list: func(c *Config) *[]string { return &c.P2P.Announce }},

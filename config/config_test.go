@@ -41,6 +41,7 @@ var other = map[string]string{
 	"data_dir":       "/other/data",
 	"service_key":    "/other/key",
 	"protx_hash":     strings.Repeat("ab", 32),
+	"penalties":      "dry-run",
 	"p2p.listen":     "/ip4/127.0.0.1/tcp/1,/ip4/127.0.0.1/udp/1/quic-v1",
 	"p2p.bootstrap":  somePeer,
 	"p2p.announce":   "/dns4/example.org/tcp/1",
@@ -146,6 +147,7 @@ func TestLoad_Precedence(t *testing.T) {
 			three := map[string][3]string{
 				"network":        {"regtest", "dash-testnet", "dash-mainnet"},
 				"protx_hash":     {strings.Repeat("01", 32), strings.Repeat("02", 32), strings.Repeat("03", 32)},
+				"penalties":      {"dry-run", "enforce", "dry-run"},
 				"p2p.listen":     {"/ip4/1.1.1.1/tcp/1", "/ip4/2.2.2.2/tcp/2", "/ip4/3.3.3.3/tcp/3"},
 				"p2p.bootstrap":  {somePeer, "/ip4/2.2.2.2" + somePeer[len("/ip4/127.0.0.1"):], "/ip4/3.3.3.3" + somePeer[len("/ip4/127.0.0.1"):]},
 				"p2p.announce":   {"/ip4/1.1.1.1/tcp/1", "/ip4/2.2.2.2/tcp/2", "/ip4/3.3.3.3/tcp/3"},
@@ -295,6 +297,7 @@ func TestLoad_Errors(t *testing.T) {
 		{"metrics on a port that is none", "[metrics]\nlisten = 'localhost:x'\n", Source{}, []string{"metrics.listen", `"localhost:x"`, "host:port", "65535"}},
 		{"metrics on a port too large", "[metrics]\nlisten = 'localhost:65536'\n", Source{}, []string{"metrics.listen", `"localhost:65536"`, "host:port", "65535"}},
 		{"unknown level", "[log]\nlevel = 'loud'\n", Source{}, []string{"log.level", `"loud"`, "debug, info, warn, error"}},
+		{"unknown penalties", "penalties = 'harsh'\n", Source{}, []string{"penalties", `"harsh"`, "enforce, dry-run"}},
 		{"unknown format", "[log]\nformat = 'xml'\n", Source{}, []string{"log.format", `"xml"`, "text, json"}},
 	} {
 		t.Run(c.name, func(t *testing.T) {

@@ -17,6 +17,7 @@ import (
 
 	"github.com/proctornet/proctor/config"
 	"github.com/proctornet/proctor/node"
+	"github.com/proctornet/proctor/params"
 	"github.com/proctornet/proctor/testnet"
 	"github.com/proctornet/proctor/validation"
 )
@@ -83,10 +84,29 @@ func settings(*testing.T) [][]string {
 	return rows
 }
 
-func verdicts(*testing.T) [][]string {
-	rows := [][]string{{"Reason", "Outcome", "Points", "When"}}
+func verdicts(t *testing.T) [][]string {
+	profile := func(name string) params.Profile {
+		p, err := params.ProfileByName(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return p
+	}
+	items := []validation.Reason{validation.Valid, validation.Duplicate, validation.ForgedTwin} // and what the steps say
+	yes := map[bool]string{true: "yes", false: "no"}
+	rows := [][]string{{"Reason", "Condition", "To pubsub", "Points", "Received: spec", "core", "Metric"}}
 	for _, r := range validation.Table() {
-		rows = append(rows, []string{code(string(r.Reason)), r.Outcome.String(), fmt.Sprint(r.Points), r.When})
+		metric := fmt.Sprintf("gossip_judged_total{outcome=%q,reason=%q}", r.Outcome, r.Reason)
+		if r.Reason == validation.Operator {
+			metric = "peer_bans_total{reason=\"operator\"}"
+		}
+		spec, core := yes[r.Reason.Received(profile("spec"))], yes[r.Reason.Received(profile("core"))]
+		if r.Nature == validation.OfMessage && !slices.Contains(items, r.Reason) {
+			spec, core = "", ""
+		}
+		rows = append(rows, []string{
+			code(string(r.Reason)), r.When, r.Outcome.String(), fmt.Sprint(r.Points), spec, core, code("proctor_" + metric),
+		})
 	}
 	return rows
 }

@@ -100,8 +100,8 @@ func TestEngine_RefusedBans(t *testing.T) {
 		{"had before with another signature", forged, validation.ForgedTwin},
 		{"node is not registered", n.unsignedBan("peer", nodes, tip), validation.UnknownNode},
 		{"regular masternode", n.unsignedBan("peer", rupert, tip), validation.RegularNode},
-		{"one block ahead", n.unsignedBan("peer", bob, tip+1), validation.HeightNear},
-		{"five blocks ahead", n.unsignedBan("peer", bob, tip+5), validation.HeightNear},
+		{"one block ahead", n.unsignedBan("peer", bob, tip+1), validation.Ahead},
+		{"five blocks ahead", n.unsignedBan("peer", bob, tip+5), validation.Ahead},
 		{"six blocks ahead", n.unsignedBan("peer", bob, tip+6), validation.HeightFar},
 		{"below zero", n.unsignedBan("peer", bob, math.MinInt32), validation.HeightFar},
 		{"quorum nobody knows", otherQuorum, validation.UnknownQuorum},
@@ -120,17 +120,21 @@ func TestEngine_RefusedBans(t *testing.T) {
 				t.Error("a refused ban changed flags or inventory")
 			}
 			puts, deletes := kinds(out)
+			want := map[Kind]int{}
+			if c.want.Nature() == validation.OfView { // received under this profile, so known when it comes again
+				want[KindRefusal] = 1
+			}
 			switch points := c.want.Verdict().Points; {
 			case points == 0:
-				wantKinds(t, "put", puts, map[Kind]int{})
 			case points < params.PointsBan:
-				wantKinds(t, "put", puts, map[Kind]int{KindAccount: 1})
+				want[KindAccount] = 1
 			default:
-				wantKinds(t, "put", puts, map[Kind]int{KindPeerBan: 1})
-				if len(out.Bans) != 1 || out.Bans[0].Evidence != wire.DoubleHash(c.in.Message.Bytes()) || out.Bans[0].Peer != "peer" {
+				want[KindPeerBan] = 1
+				if len(out.Bans) != 1 || out.Bans[0].Cause().Evidence != wire.DoubleHash(c.in.Message.Bytes()) || out.Bans[0].Peer != "peer" {
 					t.Errorf("bans %+v, want peer's with the message's gossip id", out.Bans)
 				}
 			}
+			wantKinds(t, "put", puts, want)
 			wantKinds(t, "deleted", deletes, map[Kind]int{})
 			if len(out.Publications) > 0 {
 				t.Errorf("a refused ban was published: %v", out.Publications)

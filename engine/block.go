@@ -30,6 +30,7 @@ func (e *Engine) block(in Block, out *Effects) validation.Verdict {
 		return validation.BlockEarly.Verdict()
 	case chain.Side:
 		e.chain.Keep(header)
+		e.sawBranch(header.Height)
 		return validation.BlockSide.Verdict()
 	case chain.Orphan:
 		e.sync.has(in.From, header.Height)
@@ -63,6 +64,7 @@ func (e *Engine) connect(b wire.Block, out *Effects) bool {
 		e.clearFlag(c, b.Header.Height, out)
 	}
 	deleteBans(e.inventory.Expire(e.windowFloor()), out)
+	deleteRefusals(e.refused.Expire(e.windowFloor()), out)
 	e.dropStaleEvents()
 	e.putMeta(out)
 	return true

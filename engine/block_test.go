@@ -191,7 +191,7 @@ func TestEngine_RefusedBlocks(t *testing.T) {
 			wantKinds(t, "put", puts, want)
 			wantKinds(t, "deleted", deletes, map[Kind]int{})
 			for _, ban := range out.Bans {
-				if ban.Evidence != b.Header.Hash() || ban.Reason != c.want {
+				if ban.Cause().Evidence != b.Header.Hash() || ban.Cause().Reason != c.want {
 					t.Errorf("ban %+v, want evidence %s", ban, b.Header.Hash())
 				}
 			}

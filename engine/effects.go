@@ -1,8 +1,7 @@
 package engine
 
 import (
-	"time"
-
+	"github.com/proctornet/proctor/inventory"
 	"github.com/proctornet/proctor/validation"
 	"github.com/proctornet/proctor/wire"
 )
@@ -13,18 +12,21 @@ type Kind byte
 
 // The kinds of records.
 const (
-	KindMeta    Kind = iota + 1 // key empty: tip and state root
-	KindBlock                   // by height, big endian: wire.Block
-	KindNode                    // by ProTxHash: state.Node
-	KindFlag                    // by ProTxHash: state.BanFlag
-	KindBan                     // by inventory hash: wire.PlatformBan
-	KindAccount                 // by peer: penalty account
-	KindPeerBan                 // by peer: PeerBan
+	KindMeta     Kind = iota + 1 // key empty: tip and state root
+	KindBlock                    // by height, big endian: wire.Block
+	KindNode                     // by ProTxHash: state.Node
+	KindFlag                     // by ProTxHash: state.BanFlag
+	KindBan                      // by inventory hash: wire.PlatformBan
+	KindAccount                  // by peer: penalty account
+	KindPeerBan                  // by peer: PeerBan
+	KindRefusal                  // by id of all bytes: inventory.Refusal
+	KindContact                  // by peer: Contact
+	KindFarewell                 // by peer: GivenFarewell
 )
 
 // Kinds lists every kind.
 func Kinds() []Kind {
-	return []Kind{KindMeta, KindBlock, KindNode, KindFlag, KindBan, KindAccount, KindPeerBan}
+	return []Kind{KindMeta, KindBlock, KindNode, KindFlag, KindBan, KindAccount, KindPeerBan, KindRefusal, KindContact, KindFarewell}
 }
 
 // Write puts a record into the database, or deletes it when Value is nil.
@@ -65,26 +67,22 @@ type Publication struct {
 // Charge is a change of a peer's penalty account.
 type Charge struct {
 	Peer     Peer
-	Points   int // added
+	Points   int // added, or taken back if negative
 	Total    int // after the charge, decay counted
 	Reason   validation.Reason
 	Evidence wire.Hash
-}
-
-// PeerBan refuses all contact with a peer for a while.
-type PeerBan struct {
-	Peer     Peer
-	Reason   validation.Reason // of the charge that reached the limit
-	Evidence wire.Hash         // gossip id of the message behind that charge
-	Points   int
-	From     time.Time
-	Until    time.Time
 }
 
 // Fetch asks a peer for blocks; the answer is a Fetched.
 type Fetch struct {
 	Peer  Peer
 	Range wire.BlockRange
+}
+
+// Want asks a peer for bans that it has shown us and we could not keep.
+type Want struct {
+	Peer Peer
+	Bans []wire.Hash // inventory hashes, up to wire.MaxListedBans
 }
 
 // Effects is what the world has to do because of some inputs. Nothing of it
@@ -97,7 +95,12 @@ type Effects struct {
 	Bans         []PeerBan
 	Unbans       []Peer
 	Fetches      []Fetch
-	Evicted      int // records dropped because a limit was reached
+	Wants        []Want
+	Due          []inventory.Deferred // to be judged again
+	Known        []Contact            // of earlier runs; only when an engine is restored
+	Lost         int                  // deferred bans given up
+	Doubting     bool                 // from now on we doubt ourselves
+	Evicted      int                  // records dropped because a limit was reached
 }
 
 // WriteBytes is the size of the records in Writes.

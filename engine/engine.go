@@ -26,6 +26,10 @@ type Config struct {
 	// is an observer. The key must be the registered one.
 	ProTxHash  wire.Hash
 	ServiceKey ed25519.PrivateKey
+
+	// DryRun keeps the accounts of peers and writes their bans down, but
+	// carries no ban out. The operator's own are.
+	DryRun bool
 }
 
 // Engine holds the protocol state of one node. It is not safe for concurrent
@@ -37,9 +41,15 @@ type Engine struct {
 	state     state.State
 	flags     Flags
 	inventory *inventory.Inventory
+	refused   inventory.Refused
+	waiting   *inventory.Pool
 	ledger    *ledger
+	contacts  contacts
 	pool      []wire.UpdateService // events that wait for our turn to make a block
 	sync      syncer
+
+	confidence confidence
+	doubt      doubt
 
 	now     time.Time // of the last tick
 	expired time.Time // when the ledger was last tidied
@@ -83,8 +93,11 @@ func blank(c Config) (*Engine, error) {
 		network:   c.Genesis.Hash(),
 		chain:     chain.New(c.Genesis),
 		inventory: inventory.New(),
-		ledger:    newLedger(),
+		waiting:   inventory.NewPool(),
+		ledger:    &ledger{dryRun: c.DryRun},
+		contacts:  newContacts(),
 		sync:      newSyncer(),
+		doubt:     newDoubt(),
 	}, nil
 }
 
@@ -121,6 +134,14 @@ func (e *Engine) Snapshot() *Snapshot {
 		Flags:    e.flags,
 		Accepted: e.inventory.Bans(),
 		IsSynced: e.synced(),
+		Doubtful: e.doubtful(),
+
+		Refusals:  e.refused.Items(),
+		Deferred:  e.waiting.Deferred(),
+		Wanted:    e.waiting.Wanted(),
+		Accounts:  e.ledger.accounts,
+		PeerBans:  e.ledger.bans,
+		Farewells: e.contacts.farewells,
 	}
 }
 
@@ -132,7 +153,7 @@ func (e *Engine) Step(in Input, t Ticket, out *Effects) {
 		e.tick(in, out)
 	case Ban:
 		v := e.ban(in, out)
-		e.charge(in.From, v, wire.DoubleHash(in.Message.Bytes()), out)
+		e.settle(in.From, v, in.Message.ID(), out)
 		out.reply(t, v)
 	case Block:
 		v := e.block(in, out)
@@ -141,7 +162,26 @@ func (e *Engine) Step(in Input, t Ticket, out *Effects) {
 	case Event:
 		out.reply(t, e.event(in.Event))
 	case Judged:
-		e.charge(in.From, in.Verdict, in.Evidence, out)
+		e.settle(in.From, in.Verdict, in.Evidence, out)
+	case Defer:
+		e.deferBan(in.Ban, out)
+	case BanPeer:
+		if in.Peer == "" {
+			out.reply(t, validation.Internal.Verdict()) // that is the operator's own
+			return
+		}
+		e.ledger.drop(in.Peer, out)
+		word := Entry{Time: e.now, Reason: validation.Operator, Points: params.PointsBan, Total: params.PointsBan}
+		until := e.now.Add(in.For.Truncate(time.Millisecond)) // as precise as records are
+		e.ledger.ban(PeerBan{Peer: in.Peer, From: e.now, Until: until, Bound: e.sync.bound(in.Peer), Entries: []Entry{word}}, out)
+		out.reply(t, validation.Valid.Verdict())
+	case UnbanPeer:
+		e.ledger.forgive(in.Peer, e.now, out)
+		out.reply(t, validation.Valid.Verdict())
+	case Reached:
+		e.contacts.reach(in, e.now, out)
+	case Farewell:
+		e.contacts.part(in, e.now, out)
 	case PeerTip:
 		e.sync.claim(in.Peer, e.plausible(in.Height), in.Observer)
 		e.fetch(out)
@@ -151,6 +191,7 @@ func (e *Engine) Step(in Input, t Ticket, out *Effects) {
 		}
 	case PeerGone:
 		e.sync.forget(in.Peer)
+		e.waiting.Forget(string(in.Peer))
 	case Fetched:
 		e.fetched(in, out)
 	default:
@@ -159,8 +200,9 @@ func (e *Engine) Step(in Input, t Ticket, out *Effects) {
 }
 
 func (e *Engine) tick(in Tick, out *Effects) {
+	first := e.started == 0
 	e.now = time.UnixMilli(in.Now.UnixMilli()).UTC() // as precise as records are, or a restart would change when points decay
-	if e.started == 0 {
+	if first {
 		e.started = e.slot()
 	}
 	if e.now.Sub(e.expired) >= expireEvery {
@@ -169,11 +211,62 @@ func (e *Engine) tick(in Tick, out *Effects) {
 	}
 	e.produce(out)
 	e.fetch(out)
+	e.watchSync(first)
+	e.resume(out)
+}
+
+// settle charges the sender of an item and remembers what became of it.
+func (e *Engine) settle(from Peer, v validation.Verdict, id wire.Hash, out *Effects) {
+	e.charge(from, v, id, out)
+	if v.Reason.Nature() == validation.OfView && e.doubtful() != Settled {
+		return // nor is it received: it may come again, and be good
+	}
+	if v.Reason.Remembered(e.state.Profile()) && !id.IsZero() {
+		e.remember(id, inventory.Refusal{Verdict: string(v.Reason), Height: e.chain.Tip().Height}, out)
+	}
 }
 
 func (e *Engine) charge(from Peer, v validation.Verdict, evidence wire.Hash, out *Effects) {
-	if from != "" && v.Points > 0 {
-		e.ledger.charge(from, v, evidence, e.now, out)
+	if from == "" || v.Points == 0 {
+		return
+	}
+	if v.Reason.Nature() == validation.OfView && e.doubtful() != Settled {
+		return // the validator's view was settled, ours no longer is
+	}
+	e.ledger.charge(from, e.sync.bound(from), v, evidence, e.now, out)
+	if e.doubt.note(from, v, len(e.sync.claims), e.now) {
+		out.Doubting = true
+		e.ledger.refund(e.now.Add(-params.DoubtWindow), out)
+		deleteRefusals(e.refused.Drop(func(r inventory.Refusal) bool {
+			return validation.Reason(r.Verdict).Nature() == validation.OfView
+		}), out)
+	}
+}
+
+// deferBan keeps a ban that was not judged until it can be.
+func (e *Engine) deferBan(d inventory.Deferred, out *Effects) {
+	if d.Since.IsZero() {
+		d.Since, d.Slot = e.now, e.slot()
+	}
+	if !e.waiting.Add(d) {
+		out.Lost++
+	}
+}
+
+// resume hands out the deferred bans whose time has come, and asks for those
+// of which there was only room for the hash.
+func (e *Engine) resume(out *Effects) {
+	now := inventory.Now{
+		Time: e.now, Slot: e.slot(), Tip: e.chain.Tip().Height, Synced: e.synced(), Confident: e.doubtful() == Settled,
+	}
+	due, lost := e.waiting.Due(now)
+	out.Due = append(out.Due, due...)
+	out.Lost += lost
+	if !now.Synced {
+		return
+	}
+	if from, hashes := e.waiting.Want(); len(hashes) > 0 {
+		out.Wants = append(out.Wants, Want{Peer(from), hashes})
 	}
 }
 
@@ -183,7 +276,7 @@ func (e *Engine) slot() uint64 { return e.config.Genesis.SlotAt(e.now) }
 // the validator read its snapshot, and sets the flag.
 func (e *Engine) ban(in Ban, out *Effects) validation.Verdict {
 	view := e.Snapshot()
-	if v := validation.PlatformBan(in.Message, view); !v.OK() {
+	if v := validation.PlatformBan(in.Message, view, false); !v.OK() {
 		return v
 	}
 	if key, _ := view.PlatformQuorum(in.Message.QuorumHash, in.Message.SignedHeight); key != in.Key {
@@ -222,6 +315,23 @@ func deleteBans(bans []wire.PlatformBan, out *Effects) {
 	for _, m := range bans {
 		hash := m.InventoryHash()
 		out.delete(KindBan, hash[:])
+	}
+}
+
+// remember keeps what became of a refused item.
+func (e *Engine) remember(id wire.Hash, why inventory.Refusal, out *Effects) {
+	if _, known := e.refused.Items().Get(id); known {
+		return
+	}
+	out.put(KindRefusal, id[:], refusalBytes(why))
+	evicted := e.refused.Add(id, why)
+	deleteRefusals(evicted, out)
+	out.Evicted += len(evicted)
+}
+
+func deleteRefusals(ids []wire.Hash, out *Effects) {
+	for _, id := range ids {
+		out.delete(KindRefusal, id[:])
 	}
 }
 

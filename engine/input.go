@@ -3,6 +3,7 @@ package engine
 import (
 	"time"
 
+	"github.com/proctornet/proctor/inventory"
 	"github.com/proctornet/proctor/validation"
 	"github.com/proctornet/proctor/wire"
 )
@@ -45,7 +46,7 @@ type Event struct {
 type Judged struct {
 	From     Peer
 	Verdict  validation.Verdict
-	Evidence wire.Hash // gossip id of the message
+	Evidence wire.Hash // id of all bytes of the message; zero if there is none to name
 }
 
 // Tick tells the time. Without ticks no time passes.
@@ -68,12 +69,44 @@ type Fetched struct {
 	Blocks []wire.Block // ascending heights
 }
 
-func (Ban) input()      {}
-func (Announce) input() {}
-func (Block) input()    {}
-func (Event) input()    {}
-func (Judged) input()   {}
-func (Tick) input()     {}
-func (PeerTip) input()  {}
-func (PeerGone) input() {}
-func (Fetched) input()  {}
+// Defer is a ban that was not judged, or whose verdict waits. Since and Slot
+// are zero the first time.
+type Defer struct{ Ban inventory.Deferred }
+
+// BanPeer is our operator's word that a peer is banned from now on.
+type BanPeer struct {
+	Peer Peer
+	For  time.Duration
+}
+
+// UnbanPeer lifts a peer's ban and forgets its points.
+type UnbanPeer struct{ Peer Peer }
+
+// Reached is where a peer that we dialled was met.
+type Reached struct {
+	Peer      Peer
+	Addresses []string // multiaddresses without the peer's identity
+}
+
+// Farewell is the reason that a peer gave for leaving us.
+type Farewell struct {
+	Peer   Peer
+	Code   byte              // of the goodbye
+	Reason validation.Reason // of our offence, if the peer banned us and said why
+	Until  time.Time         // end of the peer's ban; zero if it did not ban us
+}
+
+func (Ban) input()       {}
+func (Defer) input()     {}
+func (BanPeer) input()   {}
+func (UnbanPeer) input() {}
+func (Reached) input()   {}
+func (Farewell) input()  {}
+func (Announce) input()  {}
+func (Block) input()     {}
+func (Event) input()     {}
+func (Judged) input()    {}
+func (Tick) input()      {}
+func (PeerTip) input()   {}
+func (PeerGone) input()  {}
+func (Fetched) input()   {}

@@ -1,175 +1,211 @@
 package engine
 
 import (
-	"encoding/binary"
-	"fmt"
-	"maps"
 	"slices"
 	"time"
 
 	"github.com/proctornet/proctor/params"
-	"github.com/proctornet/proctor/state"
+	"github.com/proctornet/proctor/trie"
 	"github.com/proctornet/proctor/validation"
 	"github.com/proctornet/proctor/wire"
 )
 
-// Limits of a ledger. Beyond them the smallest account, or the ban that ends
-// first, goes.
+// Limits of a ledger. Beyond them the smallest account, or the ban that can
+// best be spared, goes.
 const (
 	maxAccounts = 4096
 	maxPeerBans = 4096
 )
 
-// ledger keeps the penalty accounts and the bans of peers. Points decay by
-// one each params.PointDecay, counted from the charge that found it empty.
+// Accounts and PeerBans are versions of the ledger's two books, by peerKey.
+type (
+	Accounts = trie.Map[Account]
+	PeerBans = trie.Map[PeerBan]
+)
+
+// peerKey is where a peer stands in a book.
+func peerKey(p Peer) wire.Hash { return wire.DoubleHash([]byte(p)) }
+
+// ledger keeps the penalty accounts and the bans of peers.
 type ledger struct {
-	accounts map[Peer]account
-	bans     map[Peer]PeerBan
+	accounts Accounts
+	bans     PeerBans
+	dryRun   bool // bans are written down and not carried out
 }
 
-type account struct {
-	points int
-	asOf   time.Time
-}
-
-func newLedger() *ledger {
-	return &ledger{accounts: make(map[Peer]account), bans: make(map[Peer]PeerBan)}
-}
-
-// at returns the account as it has decayed by now. Whole points decay only,
-// so asOf moves by whole steps and no fraction is lost.
-func (a account) at(now time.Time) account {
-	steps := int(now.Sub(a.asOf) / params.PointDecay)
-	if steps <= 0 {
-		return a
-	}
-	if steps >= a.points {
-		return account{0, now}
-	}
-	return account{a.points - steps, a.asOf.Add(time.Duration(steps) * params.PointDecay)}
-}
-
-func (l *ledger) charge(p Peer, v validation.Verdict, evidence wire.Hash, now time.Time, out *Effects) {
-	if _, banned := l.bans[p]; banned {
+// charge adds a verdict's points to a peer's account, and bans the peer when
+// they reach the limit.
+func (l *ledger) charge(p Peer, bound bool, v validation.Verdict, evidence wire.Hash, now time.Time, out *Effects) {
+	key := peerKey(p)
+	if _, banned := l.bans.Get(key); banned {
 		return // what was still under way when the ban fell
 	}
-	a := l.accounts[p].at(now)
-	if a.points == 0 {
-		a.asOf = now
-	}
-	a.points = min(a.points+v.Points, params.PointsBan)
-	out.Charges = append(out.Charges, Charge{p, v.Points, a.points, v.Reason, evidence})
-	if a.points < params.PointsBan {
-		l.accounts[p] = a
-		out.put(KindAccount, []byte(p), a.bytes())
+	a, _ := l.accounts.Get(key)
+	a.Peer = p
+	a = a.charged(v, evidence, now)
+	out.Charges = append(out.Charges, Charge{p, v.Points, a.Points, v.Reason, evidence})
+	if a.Points < params.PointsBan {
+		l.keep(a, out)
 		l.trimAccounts(now, out)
 		return
 	}
-	if _, ok := l.accounts[p]; ok {
-		delete(l.accounts, p)
-		out.delete(KindAccount, []byte(p))
-	}
-	ban := PeerBan{p, v.Reason, evidence, a.points, now, now.Add(params.BanDuration)}
-	l.bans[p] = ban
-	out.Bans = append(out.Bans, ban)
-	out.put(KindPeerBan, []byte(p), ban.bytes())
+	l.drop(p, out)
+	l.ban(PeerBan{Peer: p, From: now, Until: now.Add(params.BanDuration), Bound: bound, DryRun: l.dryRun, Entries: a.Entries}, out)
+}
+
+// ban puts a ban in force, in place of one that may stand.
+func (l *ledger) ban(b PeerBan, out *Effects) {
+	l.bans = l.bans.Set(peerKey(b.Peer), b)
+	out.Unbans = slices.DeleteFunc(out.Unbans, func(p Peer) bool { return p == b.Peer })
+	out.Bans = append(out.Bans, b)
+	out.put(KindPeerBan, []byte(b.Peer), b.bytes())
 	l.trimBans(out)
 }
 
+// keep stores an account.
+func (l *ledger) keep(a Account, out *Effects) {
+	l.accounts = l.accounts.Set(peerKey(a.Peer), a)
+	out.put(KindAccount, []byte(a.Peer), a.bytes())
+}
+
+// drop forgets an account.
+func (l *ledger) drop(p Peer, out *Effects) {
+	if _, ok := l.accounts.Get(peerKey(p)); ok {
+		l.accounts = l.accounts.Delete(peerKey(p))
+		out.delete(KindAccount, []byte(p))
+	}
+}
+
 func (l *ledger) trimAccounts(now time.Time, out *Effects) {
-	if len(l.accounts) <= maxAccounts {
+	if l.accounts.Len() <= maxAccounts {
 		return
 	}
-	smallest := slices.MinFunc(slices.Sorted(maps.Keys(l.accounts)), func(a, b Peer) int {
-		return l.accounts[a].at(now).points - l.accounts[b].at(now).points
-	})
-	delete(l.accounts, smallest)
-	out.delete(KindAccount, []byte(smallest))
+	var smallest *Account
+	for _, a := range l.accounts.All() {
+		if a = a.At(now); smallest == nil || a.Points < smallest.Points {
+			smallest = &a
+		}
+	}
+	l.drop(smallest.Peer, out)
 	out.Evicted++
 }
 
+// trimBans gives up a ban of an identity that costs nothing before one of a
+// service node, or thousands of the former would push out the latter; among
+// equals the one that ends first.
 func (l *ledger) trimBans(out *Effects) {
-	if len(l.bans) <= maxPeerBans {
+	if l.bans.Len() <= maxPeerBans {
 		return
 	}
-	first := slices.MinFunc(slices.Sorted(maps.Keys(l.bans)), func(a, b Peer) int {
-		return l.bans[a].Until.Compare(l.bans[b].Until)
-	})
-	l.lift(first, out)
+	var least *PeerBan
+	for _, b := range l.bans.All() {
+		if least == nil || b.spared(*least) {
+			least = &b
+		}
+	}
+	l.lift(least.Peer, out)
 	out.Evicted++
 }
 
-func (l *ledger) lift(p Peer, out *Effects) {
-	delete(l.bans, p)
+// spared reports whether b can be given up rather than other.
+func (b PeerBan) spared(other PeerBan) bool {
+	if worth := b.worth() - other.worth(); worth != 0 {
+		return worth < 0
+	}
+	return b.Until.Before(other.Until)
+}
+
+func (b PeerBan) worth() int {
+	switch {
+	case b.Cause().Reason == validation.Operator:
+		return 2
+	case b.Bound:
+		return 1
+	default:
+		return 0
+	}
+}
+
+// lift ends a ban; false when there was none.
+func (l *ledger) lift(p Peer, out *Effects) bool {
+	if _, ok := l.bans.Get(peerKey(p)); !ok {
+		return false
+	}
+	l.bans = l.bans.Delete(peerKey(p))
+	out.Bans = slices.DeleteFunc(out.Bans, func(b PeerBan) bool { return b.Peer == p }) // in the same batch; the later word counts
 	out.Unbans = append(out.Unbans, p)
 	out.delete(KindPeerBan, []byte(p))
+	return true
 }
 
-// sortedBans returns the bans that stand, by peer.
-func (l *ledger) sortedBans() (bans []PeerBan) {
-	for _, p := range slices.Sorted(maps.Keys(l.bans)) {
-		bans = append(bans, l.bans[p])
+// forgive ends a peer's ban and forgets its points.
+func (l *ledger) forgive(p Peer, now time.Time, out *Effects) {
+	l.lift(p, out)
+	if a, ok := l.accounts.Get(peerKey(p)); ok {
+		l.drop(p, out)
+		out.Charges = append(out.Charges, Charge{Peer: p, Points: -a.At(now).Points, Reason: validation.Operator})
 	}
-	return bans
 }
 
 // expire lifts the bans whose time is up and drops accounts that have decayed.
 func (l *ledger) expire(now time.Time, out *Effects) {
-	for _, p := range slices.Sorted(maps.Keys(l.bans)) {
-		if !now.Before(l.bans[p].Until) {
-			l.lift(p, out)
+	for _, b := range l.bans.All() {
+		if !now.Before(b.Until) {
+			l.lift(b.Peer, out)
 		}
 	}
-	for _, p := range slices.Sorted(maps.Keys(l.accounts)) {
-		if l.accounts[p].at(now).points == 0 {
-			delete(l.accounts, p)
-			out.delete(KindAccount, []byte(p))
+	for _, a := range l.accounts.All() {
+		if a.At(now).Points == 0 {
+			l.drop(a.Peer, out)
 		}
 	}
 }
 
-func (a account) bytes() []byte {
-	b := binary.BigEndian.AppendUint32(nil, uint32(a.points))
-	return appendTime(b, a.asOf)
-}
-
-func parseAccount(b []byte) (account, error) {
-	if len(b) != 4+8 {
-		return account{}, fmt.Errorf("%w: account of %d bytes, want 12", state.ErrRecord, len(b))
+// refund takes back what peers were charged for our view of the chain since a
+// time: our view was wrong, or may have been.
+func (l *ledger) refund(since time.Time, out *Effects) {
+	for _, b := range l.bans.All() {
+		rest, points := Account{Peer: b.Peer, Entries: b.Entries}.refunded(since)
+		if points == 0 || rest.Points >= params.PointsBan {
+			continue
+		}
+		l.lift(b.Peer, out)
+		if rest.Points > 0 {
+			l.keep(rest, out)
+		}
+		out.Charges = append(out.Charges, Charge{Peer: b.Peer, Points: -points, Total: rest.Points, Reason: b.Cause().Reason})
 	}
-	return account{int(binary.BigEndian.Uint32(b)), readTime(b[4:])}, nil
-}
-
-func (b PeerBan) bytes() []byte {
-	v := append([]byte(nil), b.Evidence[:]...)
-	v = binary.BigEndian.AppendUint32(v, uint32(b.Points))
-	v = appendTime(appendTime(v, b.From), b.Until)
-	return append(v, b.Reason...)
-}
-
-func parsePeerBan(p Peer, b []byte) (PeerBan, error) {
-	const fixed = 32 + 4 + 8 + 8
-	if len(b) < fixed {
-		return PeerBan{}, fmt.Errorf("%w: peer ban of %d bytes, want at least %d", state.ErrRecord, len(b), fixed)
+	for _, a := range l.accounts.All() {
+		rest, points := a.refunded(since)
+		if points == 0 {
+			continue
+		}
+		if rest.Points > 0 {
+			l.keep(rest, out)
+		} else {
+			l.drop(a.Peer, out)
+		}
+		out.Charges = append(out.Charges, Charge{Peer: a.Peer, Points: -points, Total: rest.Points, Reason: a.Entries[len(a.Entries)-1].Reason})
 	}
-	ban := PeerBan{
-		Peer:     p,
-		Evidence: wire.Hash(b[:32]),
-		Points:   int(binary.BigEndian.Uint32(b[32:])),
-		From:     readTime(b[36:]),
-		Until:    readTime(b[44:]),
-		Reason:   validation.Reason(b[fixed:]),
-	}
-	if !ban.Reason.Known() {
-		return PeerBan{}, fmt.Errorf("%w: peer ban for unknown reason %q", state.ErrRecord, ban.Reason)
-	}
-	return ban, nil
 }
 
-func appendTime(b []byte, t time.Time) []byte {
-	return binary.BigEndian.AppendUint64(b, uint64(t.UnixMilli()))
+// standing lists the bans that are carried out.
+func (l *ledger) standing() (bans []PeerBan) {
+	for _, b := range l.bans.All() {
+		if !b.DryRun && (!l.dryRun || b.Cause().Reason == validation.Operator) {
+			bans = append(bans, b)
+		}
+	}
+	return bans
 }
 
-func readTime(b []byte) time.Time {
-	return time.UnixMilli(int64(binary.BigEndian.Uint64(b))).UTC()
+// enforce drops what an earlier dry run wrote down: whoever it would have
+// banned begins anew.
+func (l *ledger) enforce(out *Effects) {
+	for _, b := range l.bans.All() {
+		if b.DryRun && !l.dryRun {
+			l.bans = l.bans.Delete(peerKey(b.Peer))
+			out.delete(KindPeerBan, []byte(b.Peer))
+		}
+	}
 }

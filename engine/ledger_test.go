@@ -1,16 +1,12 @@
 package engine
 
 import (
-	"bytes"
-	"errors"
-	"fmt"
 	"testing"
 	"time"
 
 	"pgregory.net/rapid"
 
 	"github.com/proctornet/proctor/params"
-	"github.com/proctornet/proctor/state"
 	"github.com/proctornet/proctor/validation"
 	"github.com/proctornet/proctor/wire"
 )
@@ -18,12 +14,13 @@ import (
 var (
 	small  = validation.HeightNear.Verdict() // 1 point
 	medium = validation.HeightFar.Verdict()  // 10 points
-	large  = validation.Malformed.Verdict()  // 100 points
+	ten    = validation.Handshake.Verdict()  // 10 points, whatever our view
+	large  = validation.Malformed.Verdict()  // 100 points, the same
 	t0     = time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
 )
 
 func TestLedger_PointsAddUpAndDecay(t *testing.T) {
-	l := newLedger()
+	l := new(ledger)
 	for _, c := range []struct {
 		after time.Duration // since t0
 		v     validation.Verdict
@@ -46,7 +43,7 @@ func TestLedger_PointsAddUpAndDecay(t *testing.T) {
 		{100 * params.PointDecay, validation.Signature.Verdict(), 100},
 	} {
 		var out Effects
-		l.charge("p", c.v, wire.Hash{1}, t0.Add(c.after), &out)
+		l.charge("p", false, c.v, wire.Hash{1}, t0.Add(c.after), &out)
 		if len(out.Charges) != 1 {
 			t.Fatalf("after %v: charges %v", c.after, out.Charges)
 		}
@@ -60,11 +57,11 @@ func TestLedger_PointsAddUpAndDecay(t *testing.T) {
 // point for each whole step since its first charge, no more and no less.
 func TestLedger_NoFractionIsLost(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
-		l := newLedger()
+		l := new(ledger)
 		now, given, v := t0, 0, validation.Verdict{Points: 40}
 		for range rapid.IntRange(1, 13).Draw(t, "charges") {
 			var out Effects
-			l.charge("p", v, wire.Hash{}, now, &out)
+			l.charge("p", false, v, wire.Hash{}, now, &out)
 			given += v.Points
 			if got, want := out.Charges[0].Total, given-int(now.Sub(t0)/params.PointDecay); got != want {
 				t.Fatalf("%d points after %v, want %d", got, now.Sub(t0), want)
@@ -76,7 +73,7 @@ func TestLedger_NoFractionIsLost(t *testing.T) {
 }
 
 func TestEngine_BansAtAHundredPointsForADay(t *testing.T) {
-	r := observer(t, "spec")
+	r := observer(t, "core") // which does not remember what our view decided
 	r.at(1)
 	now := r.now
 	for i := range 9 {
@@ -88,9 +85,18 @@ func TestEngine_BansAtAHundredPointsForADay(t *testing.T) {
 		r.feed(Judged{"p", small, wire.Hash{}})
 	}
 	_, out := r.feed(Judged{"p", small, wire.Hash{77}})
-	want := PeerBan{"p", validation.HeightNear, wire.Hash{77}, 100, now, now.Add(24 * time.Hour)}
-	if len(out.Bans) != 1 || out.Bans[0] != want {
-		t.Fatalf("bans %+v, want %+v", out.Bans, want)
+	if len(out.Bans) != 1 {
+		t.Fatalf("bans %+v, want one", out.Bans)
+	}
+	b := out.Bans[0]
+	if b.Peer != "p" || !b.From.Equal(now) || !b.Until.Equal(now.Add(24*time.Hour)) || b.Bound || b.DryRun {
+		t.Errorf("ban %+v, want p's from %s for a day", b, now)
+	}
+	if want := (Entry{now, validation.HeightNear, 1, 100, wire.Hash{77}}); b.Cause() != want {
+		t.Errorf("cause %+v, want %+v", b.Cause(), want)
+	}
+	if len(b.Entries) != maxEntries || b.Entries[0].Total != 40 {
+		t.Errorf("%d charges from %+v on, want the newest %d", len(b.Entries), b.Entries[0], maxEntries)
 	}
 	puts, deletes := kinds(out)
 	wantKinds(t, "put", puts, map[Kind]int{KindPeerBan: 1})
@@ -110,8 +116,8 @@ func TestEngine_BansAtAHundredPointsForADay(t *testing.T) {
 	}
 	_, deletes = kinds(out)
 	wantKinds(t, "deleted", deletes, map[Kind]int{KindPeerBan: 1})
-	if _, out := r.feed(Judged{"p", small, wire.Hash{}}); len(out.Charges) != 1 || out.Charges[0].Total != 1 {
-		t.Errorf("charges after the ban %+v, want to begin at 1", out.Charges)
+	if _, out := r.feed(Judged{"p", ten, wire.Hash{}}); len(out.Charges) != 1 || out.Charges[0].Total != 10 {
+		t.Errorf("charges after the ban %+v, want to begin at 10", out.Charges)
 	}
 }
 
@@ -121,8 +127,23 @@ func TestEngine_OneLargeOffenceBans(t *testing.T) {
 	puts, deletes := kinds(out)
 	wantKinds(t, "put", puts, map[Kind]int{KindPeerBan: 1})
 	wantKinds(t, "deleted", deletes, map[Kind]int{})
-	if len(out.Bans) != 1 || out.Bans[0].Reason != validation.Malformed {
+	if len(out.Bans) != 1 || out.Bans[0].Cause().Reason != validation.Malformed {
 		t.Errorf("bans %+v", out.Bans)
+	}
+}
+
+// Only a service node in contact with us has an identity that is not free.
+func TestEngine_BansSayWhoseIdentityIsFree(t *testing.T) {
+	r := observer(t, "spec")
+	r.at(1)
+	r.feed(PeerTip{Peer: "service node"})
+	r.feed(PeerTip{Peer: "observer", Observer: true})
+	r.feed(PeerTip{Peer: "gone"})
+	r.feed(PeerGone{"gone"})
+	for p, want := range map[Peer]bool{"service node": true, "observer": false, "gone": false, "stranger": false} {
+		if _, out := r.feed(Judged{p, large, wire.Hash{5}}); len(out.Bans) != 1 || out.Bans[0].Bound != want {
+			t.Errorf("%s: bans %+v, want bound %t", p, out.Bans, want)
+		}
 	}
 }
 
@@ -135,116 +156,14 @@ func TestEngine_OperatorIsNeverCharged(t *testing.T) {
 		r.unsignedBan("", alice, 1000),
 		Block{Block: wire.Block{}},
 	} {
-		if _, out := r.feed(in); len(out.Charges)+len(out.Bans)+len(out.Writes) > 0 {
+		_, out := r.feed(in)
+		puts, _ := kinds(out)
+		delete(puts, KindRefusal) // what became of an item is kept whoever sent it
+		if len(out.Charges)+len(out.Bans)+len(puts) > 0 {
 			t.Errorf("%T: %+v", in, out)
 		}
 	}
 	if _, out := r.feed(Judged{"p", validation.Duplicate.Verdict(), wire.Hash{}}); len(out.Charges)+len(out.Writes) > 0 {
 		t.Errorf("no points, yet charged: %+v", out)
 	}
-}
-
-func TestLedger_EvictsTheSmallestAccount(t *testing.T) {
-	l := newLedger()
-	var out Effects
-	name := func(i int) Peer { return Peer(fmt.Sprintf("%05d", i)) }
-	for i := range maxAccounts {
-		v := medium
-		if i == 1234 || i == 2345 {
-			v = small
-		}
-		l.charge(name(i), v, wire.Hash{}, t0, &out)
-	}
-	if out.Evicted != 0 {
-		t.Fatalf("%d evicted before the limit", out.Evicted)
-	}
-	out = Effects{}
-	l.charge("new", medium, wire.Hash{}, t0, &out)
-	if _, ok := l.accounts[name(1234)]; ok || len(l.accounts) != maxAccounts || out.Evicted != 1 {
-		t.Errorf("%d accounts, %d evicted; want the first of the two smallest gone", len(l.accounts), out.Evicted)
-	}
-	puts, deletes := kinds(&out)
-	wantKinds(t, "put", puts, map[Kind]int{KindAccount: 1})
-	wantKinds(t, "deleted", deletes, map[Kind]int{KindAccount: 1})
-
-	l.expire(t0.Add(params.PointDecay), &out)
-	if _, ok := l.accounts[name(2345)]; ok || len(l.accounts) != maxAccounts-1 {
-		t.Errorf("%d accounts after one step, want the one of 1 point gone", len(l.accounts))
-	}
-}
-
-func TestLedger_EvictsTheBanThatEndsFirst(t *testing.T) {
-	l := newLedger()
-	var out Effects
-	for i := range maxPeerBans {
-		// The later the peer, the earlier its ban.
-		l.charge(Peer(fmt.Sprintf("%05d", i)), large, wire.Hash{}, t0.Add(-time.Duration(i)*time.Second), &out)
-	}
-	out = Effects{}
-	l.charge("new", large, wire.Hash{}, t0, &out)
-	want := Peer(fmt.Sprintf("%05d", maxPeerBans-1))
-	if len(l.bans) != maxPeerBans || out.Evicted != 1 || len(out.Unbans) != 1 || out.Unbans[0] != want {
-		t.Errorf("%d bans, %d evicted, unbans %v; want %q lifted", len(l.bans), out.Evicted, out.Unbans, want)
-	}
-}
-
-func TestLedger_RecordsRoundTrip(t *testing.T) {
-	a := account{41, t0.Add(1234 * time.Millisecond)}
-	if got, err := parseAccount(a.bytes()); err != nil || got != a {
-		t.Errorf("got %+v, %v; want %+v", got, err, a)
-	}
-	for _, row := range validation.Table() {
-		b := PeerBan{"p", row.Reason, wire.Hash{3, 1: 4}, 100, t0, t0.Add(params.BanDuration)}
-		if got, err := parsePeerBan("p", b.bytes()); err != nil || got != b {
-			t.Errorf("got %+v, %v; want %+v", got, err, b)
-		}
-	}
-}
-
-func FuzzParseAccount(f *testing.F) {
-	f.Add([]byte{})
-	f.Add(account{41, t0}.bytes())
-	f.Add(bytes.Repeat([]byte{0xff}, 12))
-	f.Fuzz(func(t *testing.T, b []byte) {
-		a, err := parseAccount(b)
-		if err != nil {
-			if !errors.Is(err, state.ErrRecord) {
-				t.Errorf("%x: error %v, want %v", b, err, state.ErrRecord)
-			}
-			return
-		}
-		if got := a.bytes(); !bytes.Equal(got, b) {
-			t.Errorf("%x encodes back to %x", b, got)
-		}
-		a.at(t0)
-	})
-}
-
-func FuzzParsePeerBan(f *testing.F) {
-	f.Add([]byte{})
-	f.Add(PeerBan{"p", validation.Malformed, wire.Hash{1}, 100, t0, t0}.bytes())
-	f.Add(bytes.Repeat([]byte{0xff}, 60))
-	f.Fuzz(func(t *testing.T, b []byte) {
-		ban, err := parsePeerBan("p", b)
-		if err != nil {
-			if !errors.Is(err, state.ErrRecord) {
-				t.Errorf("%x: error %v, want %v", b, err, state.ErrRecord)
-			}
-			return
-		}
-		if got := ban.bytes(); !bytes.Equal(got, b) {
-			t.Errorf("%x encodes back to %x", b, got)
-		}
-	})
-}
-
-func FuzzParseMeta(f *testing.F) {
-	f.Add([]byte{})
-	f.Add(make([]byte, 108))
-	f.Add(bytes.Repeat([]byte{0xff}, 108))
-	f.Fuzz(func(t *testing.T, b []byte) {
-		if _, err := parseMeta(b); err != nil && !errors.Is(err, state.ErrRecord) {
-			t.Errorf("%x: error %v, want %v", b, err, state.ErrRecord)
-		}
-	})
 }

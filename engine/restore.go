@@ -1,12 +1,17 @@
 package engine
 
 import (
+	"cmp"
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 
 	"github.com/proctornet/proctor/chain"
+	"github.com/proctornet/proctor/inventory"
 	"github.com/proctornet/proctor/state"
+	"github.com/proctornet/proctor/validation"
 	"github.com/proctornet/proctor/wire"
 )
 
@@ -98,7 +103,7 @@ func Restore(c Config, r Records) (e *Engine, effects *Effects, err error) {
 	if e, err = blank(c); err != nil {
 		return nil, nil, err
 	}
-	for _, load := range []func(Records, meta) error{e.loadNodes, e.loadBlocks, e.loadFlags, e.loadBans, e.loadLedger} {
+	for _, load := range []func(Records, meta) error{e.loadNodes, e.loadBlocks, e.loadFlags, e.loadBans, e.loadRefusals, e.loadLedger, e.loadContacts} {
 		if err := load(r, m); err != nil {
 			return nil, nil, err
 		}
@@ -106,7 +111,9 @@ func Restore(c Config, r Records) (e *Engine, effects *Effects, err error) {
 	if err := e.checkKeys(); err != nil {
 		return nil, nil, err
 	}
-	return e, &Effects{Bans: e.ledger.sortedBans()}, nil
+	effects = &Effects{Bans: e.ledger.standing(), Known: slices.SortedFunc(maps.Values(e.contacts.reached), newestFirst)}
+	e.ledger.enforce(effects)
+	return e, effects, nil
 }
 
 func (e *Engine) loadNodes(r Records, m meta) error {
@@ -185,17 +192,72 @@ func (e *Engine) loadBans(r Records, _ meta) error {
 }
 
 func (e *Engine) loadLedger(r Records, _ meta) error {
-	err := r.Walk(KindAccount, nil, func(key, value []byte) (err error) {
-		e.ledger.accounts[Peer(key)], err = parseAccount(value)
+	err := r.Walk(KindAccount, nil, func(key, value []byte) error {
+		a, err := parseAccount(Peer(key), value)
+		e.ledger.accounts = e.ledger.accounts.Set(peerKey(a.Peer), a)
 		return err
 	})
 	if err != nil {
 		return corrupt(err)
 	}
-	return corrupt(r.Walk(KindPeerBan, nil, func(key, value []byte) (err error) {
-		e.ledger.bans[Peer(key)], err = parsePeerBan(Peer(key), value)
+	return corrupt(r.Walk(KindPeerBan, nil, func(key, value []byte) error {
+		b, err := parsePeerBan(Peer(key), value)
+		e.ledger.bans = e.ledger.bans.Set(peerKey(b.Peer), b)
 		return err
 	}))
+}
+
+// loadRefusals puts the refused items back in the order of their heights.
+func (e *Engine) loadRefusals(r Records, _ meta) error {
+	type item struct {
+		id  wire.Hash
+		why inventory.Refusal
+	}
+	var items []item
+	err := r.Walk(KindRefusal, nil, func(key, value []byte) error {
+		if len(key) != wire.HashSize {
+			return fmt.Errorf("%w: refusal under a key of %d bytes", state.ErrRecord, len(key))
+		}
+		why, err := parseRefusal(value)
+		items = append(items, item{wire.Hash(key), why})
+		return err
+	})
+	slices.SortStableFunc(items, func(a, b item) int { return cmp.Compare(a.why.Height, b.why.Height) })
+	for _, i := range items {
+		e.refused.Add(i.id, i.why)
+	}
+	return corrupt(err)
+}
+
+func refusalBytes(r inventory.Refusal) []byte {
+	return append(binary.BigEndian.AppendUint32(nil, uint32(r.Height)), r.Verdict...)
+}
+
+func parseRefusal(b []byte) (inventory.Refusal, error) {
+	if len(b) < 4 || !validation.Reason(b[4:]).Known() {
+		return inventory.Refusal{}, fmt.Errorf("%w: refusal of %d bytes, want 4 and a reason", state.ErrRecord, len(b))
+	}
+	return inventory.Refusal{Verdict: string(b[4:]), Height: int32(binary.BigEndian.Uint32(b))}, nil
+}
+
+func (e *Engine) loadContacts(r Records, _ meta) error {
+	err := r.Walk(KindContact, nil, func(key, value []byte) error {
+		c, err := parseContact(Peer(key), value)
+		e.contacts.reached[c.Peer] = c
+		return err
+	})
+	if err != nil {
+		return corrupt(err)
+	}
+	return corrupt(r.Walk(KindFarewell, nil, func(key, value []byte) error {
+		f, err := parseFarewell(Peer(key), value)
+		e.contacts.farewells = e.contacts.farewells.Set(peerKey(f.Peer), f)
+		return err
+	}))
+}
+
+func newestFirst(a, b Contact) int {
+	return cmp.Or(b.Last.Compare(a.Last), cmp.Compare(a.Peer, b.Peer))
 }
 
 func corrupt(err error) error {

@@ -5,6 +5,7 @@ import (
 	"github.com/proctornet/proctor/inventory"
 	"github.com/proctornet/proctor/state"
 	"github.com/proctornet/proctor/trie"
+	"github.com/proctornet/proctor/validation"
 	"github.com/proctornet/proctor/wire"
 )
 
@@ -19,6 +20,15 @@ type Snapshot struct {
 	Flags    Flags
 	Accepted inventory.Bans
 	IsSynced bool
+	Doubtful Doubtful // why nobody is blamed for contradicting our view; empty if they are
+
+	Refusals inventory.Refusals
+	Deferred int // bans that wait until they can be judged
+	Wanted   int // bans known by hash only
+
+	Accounts  Accounts
+	PeerBans  PeerBans
+	Farewells Farewells
 }
 
 // Synced reports whether the tip is the network's as far as we can tell.
@@ -44,6 +54,25 @@ func (s *Snapshot) PlatformQuorum(hash wire.Hash, signedHeight int32) (wire.Oper
 func (s *Snapshot) AcceptedBan(inventoryHash wire.Hash) (wire.PlatformBan, bool) {
 	return s.Accepted.Get(inventoryHash)
 }
+
+// Refused is why an earlier item with that id was refused, if that is
+// remembered.
+func (s *Snapshot) Refused(id wire.Hash) (validation.Reason, bool) {
+	r, ok := s.Refusals.Get(id)
+	return validation.Reason(r.Verdict), ok
+}
+
+// Confident reports whether somebody may be blamed for contradicting our view.
+func (s *Snapshot) Confident() bool { return s.Doubtful == Settled }
+
+// Account returns a peer's penalty account as it was last charged.
+func (s *Snapshot) Account(p Peer) (Account, bool) { return s.Accounts.Get(peerKey(p)) }
+
+// PeerBan returns the ban of a peer that stands.
+func (s *Snapshot) PeerBan(p Peer) (PeerBan, bool) { return s.PeerBans.Get(peerKey(p)) }
+
+// Farewell returns the last reason that a peer gave for leaving us.
+func (s *Snapshot) Farewell(p Peer) (GivenFarewell, bool) { return s.Farewells.Get(peerKey(p)) }
 
 // TakesBan reports whether a ban signed at height is not older than the last
 // change of the node's flag.

@@ -47,6 +47,12 @@ func (s *syncer) has(p Peer, height int32) {
 	s.claim(p, max(c.height, height), c.observer || !known)
 }
 
+// bound reports whether p is a registered service node in contact with us.
+func (s *syncer) bound(p Peer) bool {
+	c, known := s.claims[p]
+	return known && !c.observer
+}
+
 func (s *syncer) forget(p Peer) {
 	delete(s.claims, p)
 	if s.asked == p {

@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/proctornet/proctor/inventory"
 	"github.com/proctornet/proctor/validation"
 	"github.com/proctornet/proctor/wire"
 )
@@ -217,7 +218,7 @@ func TestSync_BadBlockAmongFetchedIsChargedToWhoSentIt(t *testing.T) {
 	r.feed(PeerTip{Peer: "bad", Height: 5})
 	r.feed(PeerTip{Peer: "good", Height: 4})
 	_, out := r.feed(Fetched{Peer: "bad", Blocks: all})
-	if len(out.Bans) != 1 || out.Bans[0].Peer != "bad" || out.Bans[0].Reason != validation.BlockContent || out.Bans[0].Evidence != all[3].Header.Hash() {
+	if len(out.Bans) != 1 || out.Bans[0].Peer != "bad" || out.Bans[0].Cause().Reason != validation.BlockContent || out.Bans[0].Cause().Evidence != all[3].Header.Hash() {
 		t.Errorf("bans %+v, want bad's for block 4", out.Bans)
 	}
 	if h := r.Snapshot().TipHeight(); h != 3 {
@@ -272,12 +273,12 @@ func mixed(n *network, r *rand.Rand) (inputs []Input) {
 	a := n.author()
 	now := n.genesis.Time
 	peers := []Peer{"", "p", "q", "r", "s"}
-	for range 150 {
+	for range 250 {
 		now = now.Add(time.Duration(r.Int64N(int64(40 * time.Second))))
 		p := peers[r.IntN(len(peers))]
 		slot := n.genesis.SlotAt(now)
 		var in Input = Tick{now}
-		switch r.IntN(9) {
+		switch r.IntN(16) {
 		case 0, 1:
 			if slot > a.tip.Slot {
 				in = Block{p, a.next(slot)}
@@ -298,6 +299,19 @@ func mixed(n *network, r *rand.Rand) (inputs []Input) {
 			in = PeerGone{p}
 		case 7:
 			in = Fetched{p, nil}
+		case 8, 9:
+			in = Judged{p, []validation.Verdict{ten, ten, validation.RegularNode.Verdict()}[r.IntN(3)], wire.Hash{byte(r.IntN(256))}}
+		case 10:
+			why := []inventory.Why{inventory.Unsynced, inventory.Unsure, inventory.Ahead, inventory.Busy}[r.IntN(4)]
+			in = Defer{inventory.Deferred{From: string(p), Ban: n.unsignedBan(p, r.IntN(nodes+1), a.tip.Height+int32(r.IntN(4))).Message, Why: why}}
+		case 11:
+			in = BanPeer{p, time.Duration(r.Int64N(int64(time.Hour)))}
+		case 12:
+			in = UnbanPeer{p}
+		case 13:
+			in = Reached{p, []string{fmt.Sprintf("/ip4/1.2.3.4/tcp/%d", 1+r.IntN(3))}}
+		case 14:
+			in = Farewell{Peer: p, Code: byte(r.IntN(4)), Reason: validation.Signature}
 		}
 		inputs = append(inputs, in)
 	}
@@ -305,7 +319,7 @@ func mixed(n *network, r *rand.Rand) (inputs []Input) {
 }
 
 func TestEngine_SameInputsSameEffects(t *testing.T) {
-	var writes, charges, fetches, published int
+	var writes, charges, fetches, published, due int
 	for s := range uint64(5) {
 		var first Effects
 		for round := range 3 {
@@ -321,13 +335,14 @@ func TestEngine_SameInputsSameEffects(t *testing.T) {
 				charges += len(out.Charges)
 				fetches += len(out.Fetches)
 				published += len(out.Publications)
+				due += len(out.Due)
 			}
 			if !reflect.DeepEqual(out, first) {
 				t.Errorf("seed %d: round %d differs from the first", s, round)
 			}
 		}
 	}
-	if writes < 100 || charges < 20 || fetches < 5 || published < 2 {
-		t.Errorf("%d writes, %d charges, %d fetches, %d publications: the inputs do too little", writes, charges, fetches, published)
+	if writes < 100 || charges < 20 || fetches < 5 || published < 2 || due < 5 {
+		t.Errorf("%d writes, %d charges, %d fetches, %d publications, %d due: the inputs do too little", writes, charges, fetches, published, due)
 	}
 }

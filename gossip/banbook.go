@@ -20,6 +20,7 @@ type banBook struct {
 	mu     sync.RWMutex
 	until  map[peer.ID]time.Time
 	points map[peer.ID]account // of peers charged since they were last at zero
+	cut    func(peer.ID) bool  // optional: links that are cut, see Config
 }
 
 // account is a peer's when it was last charged.
@@ -35,6 +36,9 @@ const maxAccounts = 8192
 func newBanBook() *banBook {
 	return &banBook{until: make(map[peer.ID]time.Time), points: make(map[peer.ID]account)}
 }
+
+// refuses reports whether no connection to p may be.
+func (b *banBook) refuses(p peer.ID) bool { return b.cut != nil && b.cut(p) || b.banned(p) }
 
 func (b *banBook) add(p peer.ID, until time.Time) {
 	b.mu.Lock()
@@ -99,17 +103,17 @@ func (b *banBook) Add(peer.ID) bool { return true }
 func (b *banBook) Contains(p peer.ID) bool { return b.banned(p) }
 
 // InterceptPeerDial refuses to dial banned peers.
-func (b *banBook) InterceptPeerDial(p peer.ID) bool { return !b.banned(p) }
+func (b *banBook) InterceptPeerDial(p peer.ID) bool { return !b.refuses(p) }
 
 // InterceptAddrDial refuses to dial banned peers.
-func (b *banBook) InterceptAddrDial(p peer.ID, _ multiaddr.Multiaddr) bool { return !b.banned(p) }
+func (b *banBook) InterceptAddrDial(p peer.ID, _ multiaddr.Multiaddr) bool { return !b.refuses(p) }
 
 // InterceptAccept lets everybody in: who it is shows one step later.
 func (b *banBook) InterceptAccept(network.ConnMultiaddrs) bool { return true }
 
 // InterceptSecured refuses banned peers as soon as their identity is proven.
 func (b *banBook) InterceptSecured(_ network.Direction, p peer.ID, _ network.ConnMultiaddrs) bool {
-	return !b.banned(p)
+	return !b.refuses(p)
 }
 
 // InterceptUpgraded has nothing to add.

@@ -37,19 +37,31 @@ func (s *Service) handleBlocks(stream network.Stream) {
 		stream.Reset()
 		return
 	}
-	blocks, err := s.config.Backend.Blocks(q)
-	if err != nil {
-		s.log.Error("read blocks for a peer", "from", q.From, "count", q.Count, "err", err)
-		stream.Reset()
-		return
-	}
-	w := bufio.NewWriter(stream)
-	for _, b := range blocks {
-		w.Write(frame(b)) // errors stay in w until Flush
-	}
-	if err := w.Flush(); err != nil {
+	if err := s.sendBlocks(stream, q); err != nil {
 		s.log.Debug("send blocks", "peer", stream.Conn().RemotePeer(), "err", err)
+		stream.Reset()
 	}
+}
+
+// sendBlocks reads one block at a time, so that a request costs little memory,
+// and stops where the asker does.
+func (s *Service) sendBlocks(stream network.Stream, q wire.BlockRange) error {
+	w := bufio.NewWriter(stream)
+	for i, size := int32(0), 0; i < int32(q.Count) && size < maxFetched; i++ {
+		blocks, err := s.config.Backend.Blocks(wire.BlockRange{From: q.From + i, Count: 1})
+		if err != nil {
+			s.log.Error("read a block for a peer", "height", q.From+i, "err", err)
+			return errors.Join(err, w.Flush())
+		}
+		if len(blocks) == 0 {
+			break
+		}
+		if _, err := w.Write(frame(blocks[0])); err != nil {
+			return err
+		}
+		size += len(blocks[0])
+	}
+	return w.Flush()
 }
 
 // fetchBlocks asks a peer for blocks. What came before an error is returned

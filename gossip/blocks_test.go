@@ -6,6 +6,7 @@ import (
 	"errors"
 	"io"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -78,13 +79,62 @@ func TestBlocks_RangesAreServed(t *testing.T) {
 					t.Errorf("%s: heights %v, want %v", c.name, got, c.want)
 				}
 			}
-			if got := read(b, func(x *backend) int { return len(x.requests) }); got != 4 {
-				t.Errorf("%d requests, want 4", got)
-			}
 			if len(a.offences())+len(b.offences()) != 0 {
 				t.Errorf("offences %v %v", a.offences(), b.offences())
 			}
 		})
+	}
+}
+
+// However much is asked for, an answer is read block by block and ends.
+func TestBlocks_AnswersAreBounded(t *testing.T) {
+	var events []wire.UpdateService
+	for i := range wire.MaxBlockEvents {
+		long := "/" + strings.Repeat("a", wire.MaxAddressLength-1)
+		events = append(events, wire.UpdateService{Sequence: uint64(i), Addresses: []string{long, long, long, long}})
+	}
+	heavy := wire.Block{Header: wire.Header{Height: 1, Slot: 1, Content: wire.ContentHash(events)}, Events: events}.Bytes()
+	a, b := run(t, 1), run(t, 2)
+	b.set(func(x *backend) {
+		x.serve = func(q wire.BlockRange) ([][]byte, error) { return slices.Repeat([][]byte{heavy}, int(q.Count)), nil }
+	})
+	a.dial(b)
+	await(t, "both to meet", func() bool { return a.contact(b.ID()) == "up" && b.contact(a.ID()) == "up" })
+	a.Fetch(engine.Fetch{Peer: b.peer(), Range: blockRange(1, wire.MaxRangeBlocks)})
+	want := (maxFetched + len(heavy) - 1) / len(heavy)
+	if got := len(a.heights()); got != want {
+		t.Errorf("%d blocks of %d bytes, want %d", got, len(heavy), want)
+	}
+	requests := read(b, func(x *backend) []wire.BlockRange { return slices.Clone(x.requests) })
+	if len(requests) != want {
+		t.Errorf("%d blocks were read, want %d", len(requests), want)
+	}
+	for i, q := range requests {
+		if q != blockRange(1+i, 1) {
+			t.Errorf("read %+v as the %dth", q, i+1)
+		}
+	}
+}
+
+// What could be read before a failure is sent.
+func TestBlocks_BackendFailsOnTheWay(t *testing.T) {
+	a, b := run(t, 1), run(t, 2)
+	b.set(func(x *backend) {
+		x.serve = func(q wire.BlockRange) ([][]byte, error) {
+			if q.From == 3 {
+				return nil, errors.New("disk")
+			}
+			return [][]byte{block(int(q.From)).Bytes()}, nil
+		}
+	})
+	a.dial(b)
+	await(t, "both to meet", func() bool { return a.contact(b.ID()) == "up" && b.contact(a.ID()) == "up" })
+	a.Fetch(engine.Fetch{Peer: b.peer(), Range: blockRange(1, 9)})
+	if got := a.heights(); len(got) > 2 { // the reset may overtake them
+		t.Errorf("heights %v", got)
+	}
+	if len(a.offences()) != 0 || len(b.logs.with("ERROR")) != 1 {
+		t.Errorf("offences %v, log %q", a.offences(), b.logs.with("ERROR"))
 	}
 }
 

@@ -9,12 +9,14 @@ import (
 	"sync"
 	"time"
 
+	"github.com/libp2p/go-libp2p/core/connmgr"
 	"github.com/libp2p/go-libp2p/core/event"
 	"github.com/libp2p/go-libp2p/core/host"
 	"github.com/libp2p/go-libp2p/core/network"
 	"github.com/libp2p/go-libp2p/core/peer"
 	"github.com/libp2p/go-libp2p/core/protocol"
 	"github.com/libp2p/go-libp2p/p2p/host/eventbus"
+	basicconnmgr "github.com/libp2p/go-libp2p/p2p/net/connmgr"
 
 	"github.com/proctornet/proctor/engine"
 )
@@ -51,6 +53,22 @@ func (g *gate) EventBus() event.Bus { return g.bus }
 
 // Network hides the peers that have made no handshake.
 func (g *gate) Network() network.Network { return gatedNetwork{g.Host.Network(), g} }
+
+// ConnManager keeps pubsub from protecting the peers of its meshes. It never
+// takes that back from those that leave, and anybody can be in a mesh: the
+// table of the protected would grow for ever, and nobody could be let go.
+func (g *gate) ConnManager() connmgr.ConnManager {
+	if m, ok := g.Host.ConnManager().(*basicconnmgr.BasicConnMgr); ok {
+		return tagsOnly{m}
+	}
+	return g.Host.ConnManager()
+}
+
+// tagsOnly lets what peers deliver speak for them, and nothing else.
+type tagsOnly struct{ *basicconnmgr.BasicConnMgr }
+
+func (tagsOnly) Protect(peer.ID, string)        {}
+func (tagsOnly) Unprotect(peer.ID, string) bool { return false }
 
 // NewStream leaves dialling to those whose business it is: pubsub opens
 // streams to peers that have just gone, and would bring them back.
@@ -203,7 +221,8 @@ func (s *Service) notifiee() network.Notifiee {
 			defer s.contact.Unlock()
 			if n.Connectedness(p) != network.Connected && s.gate.leave(p) {
 				delete(s.contacts, p)
-				s.config.Backend.PeerDown(engine.Peer(p))
+				s.host.ConnManager().Unprotect(p, keptServiceNode)
+				s.herald.tell(tiding{peer: engine.Peer(p)})
 			}
 		},
 	}

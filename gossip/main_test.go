@@ -1,6 +1,8 @@
 package gossip
 
 import (
+	"bytes"
+	"cmp"
 	"context"
 	"crypto/ed25519"
 	"crypto/sha256"
@@ -112,6 +114,10 @@ type backend struct {
 	statuses map[engine.Peer]wire.Status
 	fetched  []engine.Fetched
 	offences []engine.Peer
+	bans     []wire.PlatformBan // served to peers, in the order of a range
+	registry []peer.AddrInfo
+	reached  map[engine.Peer][]string
+	parted   []engine.Farewell
 	closed   bool
 }
 
@@ -119,6 +125,7 @@ func newBackend() *backend {
 	return &backend{
 		status: goodStatus(), keys: make(map[wire.Hash]wire.ServiceKey), stored: make(map[string]bool),
 		contacts: make(map[engine.Peer][]string), statuses: make(map[engine.Peer]wire.Status),
+		reached: make(map[engine.Peer][]string),
 	}
 }
 
@@ -143,8 +150,24 @@ func (b *backend) Judge(ctx context.Context, topic engine.Topic, from engine.Pee
 	defer b.lock()()
 	if v.OK() {
 		b.stored[topic.String()+string(data)] = true
+		if m, err := wire.ParsePlatformBan(data); err == nil && topic == bans {
+			b.keep(m)
+		}
 	}
 	return v
+}
+
+// keep puts bans into the inventory; the caller has the lock.
+func (b *backend) keep(all ...wire.PlatformBan) {
+	for _, m := range all {
+		b.stored[bans.String()+string(m.Bytes())] = true
+		at, found := slices.BinarySearchFunc(b.bans, m, func(x, y wire.PlatformBan) int {
+			return cmp.Or(cmp.Compare(x.SignedHeight, y.SignedHeight), bytes.Compare(inventoryHash(x), inventoryHash(y)))
+		})
+		if !found {
+			b.bans = slices.Insert(b.bans, at, m)
+		}
+	}
 }
 
 func (b *backend) Stored(topic engine.Topic, data []byte) bool {
@@ -194,6 +217,50 @@ func (b *backend) Misbehaved(p engine.Peer, v validation.Verdict) {
 	b.offences = append(b.offences, p)
 }
 
+func (b *backend) BanSummary() wire.BanSummary { defer b.lock()(); return summary(b.bans) }
+
+func (b *backend) BansInRange(q wire.BanRange) []wire.PlatformBan {
+	defer b.lock()()
+	var found []wire.PlatformBan
+	for _, m := range b.bans {
+		if q.From <= m.SignedHeight && m.SignedHeight <= q.To && len(found) < int(q.Count) &&
+			(m.SignedHeight > q.From || bytes.Compare(inventoryHash(m), q.After[:]) > 0) {
+			found = append(found, m)
+		}
+	}
+	return found
+}
+
+func (b *backend) BansByHash(q wire.BanHashes) []wire.PlatformBan {
+	defer b.lock()()
+	return slices.DeleteFunc(slices.Clone(b.bans), func(m wire.PlatformBan) bool { return !slices.Contains(q, m.InventoryHash()) })
+}
+
+func (b *backend) Registered() []peer.AddrInfo { defer b.lock()(); return slices.Clone(b.registry) }
+
+func (b *backend) Reached(p engine.Peer, addresses []string) {
+	defer b.lock()()
+	b.reached[p] = append(b.reached[p], addresses...)
+}
+
+func (b *backend) Parted(f engine.Farewell) { defer b.lock()(); b.parted = append(b.parted, f) }
+
+// summary digests bans that are in the order of a range.
+func summary(bans []wire.PlatformBan) (s wire.BanSummary) {
+	for _, m := range bans {
+		if len(s) == 0 || s[len(s)-1].Height != m.SignedHeight {
+			s = append(s, wire.HeightDigest{Height: m.SignedHeight})
+		}
+		d := &s[len(s)-1]
+		d.Count++
+		h := wire.DoubleHash(d.Digest[:], inventoryHash(m))
+		copy(d.Digest[:], h[:])
+	}
+	return s
+}
+
+func inventoryHash(m wire.PlatformBan) []byte { h := m.InventoryHash(); return h[:] }
+
 // node is a service under test.
 type node struct {
 	*Service
@@ -219,6 +286,7 @@ func tryPrepare(t testing.TB, n int, change ...func(*Config)) (*node, error) {
 	c := Config{
 		Backend: b, Network: "test", Identity: key(n), Listen: []string{onTCP},
 		Log: slog.New(l), Registerer: r, SharedAddresses: true,
+		want: -1, // a test says whom to dial
 	}
 	for _, f := range change {
 		f(&c)
@@ -242,17 +310,22 @@ func tryPrepare(t testing.TB, n int, change ...func(*Config)) (*node, error) {
 func run(t testing.TB, n int, change ...func(*Config)) *node {
 	t.Helper()
 	x := prepare(t, n, change...)
+	x.start()
+	return x
+}
+
+// start runs a service that has been prepared.
+func (n *node) start() {
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)
-	go func() { done <- x.Run(ctx) }()
-	x.stop = sync.OnceFunc(func() {
+	go func() { done <- n.Run(ctx) }()
+	n.stop = sync.OnceFunc(func() {
 		cancel()
 		if err := <-done; err != nil {
-			t.Errorf("run: %v", err)
+			n.t.Errorf("run: %v", err)
 		}
-		x.ended()
+		n.ended()
 	})
-	return x
 }
 
 func (n *node) ended() {
@@ -275,6 +348,7 @@ func (n *node) ended() {
 
 func listen(addrs ...string) func(*Config)   { return func(c *Config) { c.Listen = addrs } }
 func patience(d time.Duration) func(*Config) { return func(c *Config) { c.patience = d } }
+func want(contacts int) func(*Config)        { return func(c *Config) { c.want = contacts } }
 func bootstrap(peers ...*node) func(*Config) {
 	return func(c *Config) {
 		for _, p := range peers {
@@ -308,7 +382,15 @@ func read[T any](n *node, f func(*backend) T) T {
 	return f(n.backend)
 }
 
+// contact is what the backend has been told of a peer, whatever has happened
+// by now included.
 func (n *node) contact(p peer.ID) string {
+	n.t.Helper()
+	await(n.t, "the backend to be told", func() bool {
+		n.Service.contact.Lock() // nothing is half done
+		defer n.Service.contact.Unlock()
+		return n.herald.depth() == 0
+	})
 	return read(n, func(b *backend) string { return strings.Join(b.contacts[engine.Peer(p)], " ") })
 }
 

@@ -21,6 +21,7 @@ import (
 	"github.com/libp2p/go-libp2p/core/host"
 	"github.com/libp2p/go-libp2p/core/network"
 	"github.com/libp2p/go-libp2p/core/peer"
+	"github.com/libp2p/go-libp2p/core/protocol"
 	"github.com/libp2p/go-libp2p/p2p/security/noise"
 	quic "github.com/libp2p/go-libp2p/p2p/transport/quic"
 	"github.com/libp2p/go-libp2p/p2p/transport/tcp"
@@ -54,6 +55,20 @@ type Backend interface {
 	Fetched(f engine.Fetched)
 	// Misbehaved reports an offence outside of any topic.
 	Misbehaved(p engine.Peer, v validation.Verdict)
+
+	// BanSummary digests the bans that we serve, by height.
+	BanSummary() wire.BanSummary
+	// BansInRange and BansByHash return bans that we serve.
+	BansInRange(q wire.BanRange) []wire.PlatformBan
+	BansByHash(q wire.BanHashes) []wire.PlatformBan
+
+	// Registered lists the service nodes of the registry and where it says
+	// they are reached, this node left out.
+	Registered() []peer.AddrInfo
+	// Reached reports addresses at which a peer that we dialled was met.
+	Reached(p engine.Peer, addresses []string)
+	// Parted reports the reason that a peer gave for leaving us.
+	Parted(f engine.Farewell)
 }
 
 // Config of a Service.
@@ -66,6 +81,7 @@ type Config struct {
 	Registerer prometheus.Registerer
 
 	Bootstrap []peer.AddrInfo // dialled and redialled for ever
+	Known     []peer.AddrInfo // peers that an earlier run has reached
 	Announce  []string        // multiaddresses told to peers; default: those listened on
 	SizeHint  int             // nodes expected in the network; default 10
 
@@ -73,21 +89,36 @@ type Config struct {
 	// as on one machine or behind one bridge.
 	SharedAddresses bool
 
-	patience time.Duration // with a connection that makes no handshake; default handshakeTimeout
+	// DryRun keeps what peers send from costing them anything here: their
+	// penalties are only written down.
+	DryRun bool
+
+	// Cut, when set, reports whether the link to a peer is cut: no connection
+	// to it comes about. Tests part networks with it and Sever.
+	Cut func(peer.ID) bool
+
+	patience time.Duration                // with a connection that makes no handshake; default handshakeTimeout
+	resolver network.MultiaddrDNSResolver // of names in addresses; default the system's
+	want     int                          // contacts to keep beside the bootstrap peers; default wantContacts, below 0 none
+	room     int                          // contacts above which observers are refused; default keepConnsAbove
 }
 
 // Service is a running or startable node of the gossip network.
 type Service struct {
-	config  Config
-	host    host.Host
-	gate    *gate
-	book    *banBook
-	pubsub  *pubsub.PubSub
-	topics  map[engine.Topic]*pubsub.Topic
-	outbox  *outbox
-	metrics *serviceMetrics
-	tracer  *tracer
-	log     *slog.Logger
+	config    Config
+	host      host.Host
+	gate      *gate
+	book      *banBook
+	pubsub    *pubsub.PubSub
+	topics    map[engine.Topic]*pubsub.Topic
+	outbox    *outbox
+	metrics   *serviceMetrics
+	resources *resources
+	dialer    *dialer
+	inventory *inventory
+	herald    *herald
+	tracer    *tracer
+	log       *slog.Logger
 
 	// Pubsub and the stream handlers run from New on; stop ends them.
 	ctx    context.Context
@@ -108,7 +139,14 @@ func New(c Config) (*Service, error) {
 	if c.patience == 0 {
 		c.patience = handshakeTimeout
 	}
-	s := &Service{config: c, book: newBanBook(), outbox: newOutbox(), log: c.Log, contacts: make(map[peer.ID]Contact)}
+	if c.want == 0 {
+		c.want = wantContacts
+	}
+	if c.room == 0 {
+		c.room = keepConnsAbove
+	}
+	s := &Service{config: c, book: newBanBook(), outbox: newOutbox(), inventory: newInventory(), herald: newHerald(c.Backend), log: c.Log, contacts: make(map[peer.ID]Contact)}
+	s.book.cut = c.Cut
 	s.ctx, s.stop = context.WithCancel(context.Background())
 	if err := s.open(); err != nil {
 		return nil, errors.Join(err, s.Close())
@@ -117,9 +155,10 @@ func New(c Config) (*Service, error) {
 }
 
 func (s *Service) open() (err error) {
-	if s.host, err = newHost(s.config, s.book); err != nil {
+	if s.host, s.resources, err = newHost(s.config, s.book, s.protocol); err != nil {
 		return err
 	}
+	s.dialer = newDialer(s.host.ID(), s.config)
 	if s.gate, err = newGate(s.host, s.config.patience); err != nil {
 		return err
 	}
@@ -129,6 +168,9 @@ func (s *Service) open() (err error) {
 		return err
 	}
 	s.host.SetStreamHandler(s.protocol("status"), s.handle(s.handleStatus))
+	s.host.SetStreamHandler(s.protocol("goodbye"), s.gate.afterHandshake(s.handle(s.handleGoodbye)))
+	s.host.SetStreamHandler(s.protocol("peers"), s.gate.afterHandshake(s.handle(s.handlePeers)))
+	s.host.SetStreamHandler(s.protocol("inventory"), s.gate.afterHandshake(s.handle(s.handleInventory)))
 	s.host.SetStreamHandler(s.protocol("blocks"), s.gate.afterHandshake(s.handle(s.handleBlocks)))
 	s.host.Network().Notify(s.notifiee())
 	// All handlers stand before the first connection: identify tells peers
@@ -170,14 +212,18 @@ func (s *Service) handle(h network.StreamHandler) network.StreamHandler {
 			return
 		}
 		defer s.work.Done()
+		if s.book.banned(stream.Conn().RemotePeer()) { // and being told so
+			stream.Reset()
+			return
+		}
 		h(stream)
 	}
 }
 
-func newHost(c Config, gater *banBook) (host.Host, error) {
+func newHost(c Config, gater *banBook, id func(string) protocol.ID) (host.Host, *resources, error) {
 	key, err := crypto.UnmarshalEd25519PrivateKey(c.Identity)
 	if err != nil {
-		return nil, fmt.Errorf("gossip: identity: %w", err)
+		return nil, nil, fmt.Errorf("gossip: identity: %w", err)
 	}
 	options := []libp2p.Option{
 		libp2p.Identity(key),
@@ -195,15 +241,26 @@ func newHost(c Config, gater *banBook) (host.Host, error) {
 	if len(c.Announce) > 0 {
 		announce, err := parseAddrs(c.Announce)
 		if err != nil {
-			return nil, err
+			return nil, nil, err
 		}
 		options = append(options, libp2p.AddrsFactory(func([]multiaddr.Multiaddr) []multiaddr.Multiaddr { return announce }))
 	}
-	h, err := libp2p.New(options...)
-	if err != nil {
-		return nil, fmt.Errorf("gossip: open host: %w", err)
+	if c.resolver != nil {
+		options = append(options, libp2p.MultiaddrResolver(c.resolver))
 	}
-	return h, nil
+	limits, err := newResources(c, id)
+	if err != nil {
+		return nil, nil, err
+	}
+	keeper, err := newConnManager(c)
+	if err != nil {
+		return nil, nil, errors.Join(err, limits.Close())
+	}
+	h, err := libp2p.New(append(options, libp2p.ResourceManager(limits), libp2p.ConnectionManager(keeper))...)
+	if err != nil {
+		return nil, nil, errors.Join(fmt.Errorf("gossip: open host: %w", err), keeper.Close(), limits.Close())
+	}
+	return h, limits, nil
 }
 
 func parseAddrs(texts []string) ([]multiaddr.Multiaddr, error) {
@@ -238,6 +295,8 @@ type Contact struct {
 	Inbound bool   // it dialled us
 	Address string // where it is reached now
 	Points  int    // in our ledger, decay counted
+
+	parted bool // it has said goodbye
 }
 
 // Contacts lists who may be talked to, by identity.
@@ -266,11 +325,22 @@ func (s *Service) TopicPeers(t engine.Topic) []peer.ID { return s.topics[t].List
 // at once. While it is zero only messages of our own reach anybody.
 func (s *Service) MeshPeers(t engine.Topic) int { return s.tracer.meshPeers(s.topicName(t)) }
 
+// Sever ends the connections of links that are cut, see Config.Cut.
+func (s *Service) Sever() {
+	for _, c := range s.host.Network().Conns() {
+		if s.config.Cut(c.RemotePeer()) {
+			c.Close()
+		}
+	}
+}
+
 // Run serves until ctx ends, closes everything and returns nil.
 func (s *Service) Run(ctx context.Context) error {
 	g, ctx := errgroup.WithContext(ctx)
 	g.Go(func() error { return s.redial(ctx) })
+	g.Go(func() error { return s.askAround(ctx) })
 	g.Go(func() error { return s.sweep(ctx) })
+	g.Go(func() error { return s.runInventory(ctx) })
 	g.Go(func() error { return s.runOutbox(ctx) })
 	err := g.Wait()
 	return errors.Join(err, s.Close())
@@ -287,35 +357,16 @@ func (s *Service) Close() error {
 		s.gate.close()
 	}
 	if s.host != nil {
+		wait := s.partAll()
 		err = s.host.Close()
+		wait()
 	}
 	s.work.Wait()
+	s.herald.close()
 	if err != nil {
 		return fmt.Errorf("gossip: close: %w", err)
 	}
 	return nil
-}
-
-// Ban refuses a peer from now on and ends all contact with it.
-func (s *Service) Ban(b engine.PeerBan) {
-	id, err := peer.IDFromBytes([]byte(b.Peer))
-	if err != nil {
-		s.log.Error("ban of a peer that is none", "peer", b.Peer, "err", err)
-		return
-	}
-	s.book.add(id, b.Until)
-	if !s.begin() {
-		return
-	}
-	// The book refuses it from here on. Ending what is open can take seconds
-	// when the peer does not read, and the committer must not wait for a peer.
-	go func() {
-		defer s.work.Done()
-		s.pubsub.BlacklistPeer(id)
-		for _, c := range s.host.Network().ConnsToPeer(id) {
-			c.CloseWithError(network.ConnErrorCode(goodbyeBanned))
-		}
-	}()
 }
 
 // Banned reports whether a peer is refused.
@@ -332,37 +383,5 @@ func (s *Service) Unban(p engine.Peer) {
 func (s *Service) Charged(c engine.Charge) {
 	if id, err := peer.IDFromBytes([]byte(c.Peer)); err == nil {
 		s.book.charged(id, c.Total)
-	}
-}
-
-// redialEvery is how often a missing bootstrap peer is dialled.
-const redialEvery = time.Second
-
-// redial keeps the connections to the bootstrap peers. Nothing below does:
-// after a cut, connections that ended stay ended (spec/gossip.md 2.5). A
-// forced dial leaves out the host's back-off, which grows to minutes and
-// would outlast a peer's restart.
-func (s *Service) redial(ctx context.Context) error {
-	ctx = network.WithForceDirectDial(ctx, "bootstrap")
-	for {
-		var dials sync.WaitGroup
-		for _, p := range s.config.Bootstrap {
-			if p.ID == s.host.ID() || s.host.Network().Connectedness(p.ID) == network.Connected {
-				continue
-			}
-			dials.Go(func() {
-				dial, cancel := context.WithTimeout(ctx, 5*time.Second)
-				defer cancel()
-				if err := s.host.Connect(dial, p); err != nil {
-					s.log.Debug("dial", "peer", p.ID, "err", err)
-				}
-			})
-		}
-		dials.Wait()
-		select {
-		case <-ctx.Done():
-			return nil
-		case <-time.After(redialEvery):
-		}
 	}
 }

@@ -168,7 +168,9 @@ func TestMetrics_EverySeriesIsThereFromTheStart(t *testing.T) {
 		labels []string
 	}
 	all := []series{
-		{"proctor_gossip_peers", nil}, {"proctor_gossip_bans_active", nil},
+		{"proctor_gossip_peers", nil}, {"proctor_gossip_bans_active", nil}, {"proctor_gossip_tidings_depth", nil},
+		{"proctor_gossip_addresses", nil}, {"proctor_gossip_addresses_dropped_total", nil},
+		{"proctor_gossip_dials_total", []string{"result", "connected"}}, {"proctor_gossip_dials_total", []string{"result", "failed"}},
 		{"proctor_gossip_outbox_depth", nil}, {"proctor_gossip_duplicates_total", nil},
 		{"proctor_gossip_outbox_drops_total", []string{"what", "publication"}},
 		{"proctor_gossip_outbox_drops_total", []string{"what", "fetch"}},
@@ -176,8 +178,23 @@ func TestMetrics_EverySeriesIsThereFromTheStart(t *testing.T) {
 		{"proctor_gossip_pubsub_drops_total", []string{"queue", "validate-throttle"}},
 		{"proctor_gossip_pubsub_drops_total", []string{"queue", "peer-outbound"}},
 	}
+	for _, role := range []string{"client", "server"} {
+		for _, result := range []string{"done", "limited", "malformed", "failed"} {
+			all = append(all, series{"proctor_gossip_peer_lists_total", []string{"role", role, "result", result}},
+				series{"proctor_gossip_inventory_exchanges_total", []string{"role", role, "result", result}})
+		}
+	}
+	for _, result := range []string{"served", "known", "accepted", "refused", "unasked", "relayed", "relay-dropped"} {
+		all = append(all, series{"proctor_gossip_inventory_bans_total", []string{"result", result}})
+	}
+	for _, what := range []string{"connection", "stream", "peer-connection", "protocol-stream", "memory"} {
+		all = append(all, series{"proctor_gossip_resources_refused_total", []string{"resource", what}})
+	}
 	for _, g := range append(slices.Clone(goodbyes), 200) {
 		all = append(all, series{"proctor_gossip_handshakes_total", []string{"end", g.String()}})
+		if g != welcome {
+			all = append(all, series{"proctor_gossip_goodbyes_total", []string{"end", g.String()}})
+		}
 	}
 	for _, topic := range engine.Topics() {
 		label := []string{"topic", topic.String()}

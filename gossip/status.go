@@ -17,29 +17,6 @@ import (
 	"github.com/proctornet/proctor/wire"
 )
 
-// goodbye says why contact ends. Values are part of the protocol: the answer
-// to a status, and the error code of a closed connection.
-type goodbye byte
-
-const (
-	welcome        goodbye = iota // contact does not end
-	goodbyeNetwork                // another network
-	goodbyeVersion                // another protocol version
-	goodbyeBinding                // a ProTxHash whose service key the peer does not hold
-	goodbyeStatus                 // not a status
-	goodbyeBanned                 // banned
-	goodbyeTimeout                // no handshake in time, or it broke off
-)
-
-var goodbyes = []goodbye{welcome, goodbyeNetwork, goodbyeVersion, goodbyeBinding, goodbyeStatus, goodbyeBanned, goodbyeTimeout}
-
-func (g goodbye) String() string {
-	if int(g) >= len(goodbyes) {
-		return "unknown"
-	}
-	return [...]string{"welcome", "other-network", "other-version", "binding", "malformed", "banned", "timeout"}[g]
-}
-
 // protocol returns the id of one of our stream protocols.
 func (s *Service) protocol(name string) protocol.ID {
 	return protocol.ID(fmt.Sprintf("/proctor/%s/%s/%d", s.config.Network, name, wire.ProtocolVersion))
@@ -65,6 +42,7 @@ func (s *Service) greet(ctx context.Context, c network.Conn) error {
 		return s.broke(c, goodbyeTimeout, fmt.Errorf("read answer: %w", err))
 	}
 	if g := goodbye(answer[0]); g != welcome {
+		s.refused(c.RemotePeer(), byte(g))
 		return s.part(c, g, fmt.Errorf("refused by the peer: %s", g))
 	}
 	return s.meet(stream)
@@ -76,6 +54,9 @@ func (s *Service) handleStatus(stream network.Stream) {
 	stream.SetDeadline(time.Now().Add(s.config.patience))
 	p := stream.Conn().RemotePeer()
 	theirs, g := s.readStatus(stream, p)
+	if g == welcome && s.crowded(p, theirs) {
+		g = goodbyeCrowded
+	}
 	_, err := stream.Write([]byte{byte(g)})
 	if g != welcome {
 		// An honest peer reads the answer and ends the connection itself. If
@@ -94,6 +75,14 @@ func (s *Service) handleStatus(stream network.Stream) {
 	}
 }
 
+// crowded reports whether there is no room for p, which dialled us. Service
+// nodes and those we dial ourselves are not turned away: identities of other
+// peers cost nothing, and could fill all places.
+func (s *Service) crowded(p peer.ID, theirs wire.Status) bool {
+	return theirs.ProTxHash.IsZero() && !s.host.ConnManager().IsProtected(p, keptBootstrap) &&
+		!s.gate.entered(p) && len(s.gate.open()) >= s.config.room
+}
+
 // meet reads the status of a peer that welcomed us.
 func (s *Service) meet(stream network.Stream) error {
 	c := stream.Conn()
@@ -102,6 +91,7 @@ func (s *Service) meet(stream network.Stream) error {
 		return s.part(c, g, fmt.Errorf("refused by us: %s", g))
 	}
 	s.welcome(c, theirs)
+	s.reached(c)
 	return nil
 }
 
@@ -122,8 +112,12 @@ func (s *Service) welcome(c network.Conn, theirs wire.Status) {
 		s.log.Error("introduce peer to pubsub", "peer", p, "err", err)
 	case first:
 		s.metrics.handshakes.WithLabelValues(welcome.String()).Inc()
+		if !theirs.ProTxHash.IsZero() { // which is proven
+			s.host.ConnManager().Protect(p, keptServiceNode)
+		}
 		s.contacts[p] = Contact{Peer: p, Status: theirs, Since: time.Now()}
-		s.config.Backend.PeerUp(engine.Peer(p), theirs)
+		s.herald.tell(tiding{engine.Peer(p), true, theirs})
+		s.introduce(p)
 	default:
 		for _, old := range s.host.Network().ConnsToPeer(p) {
 			if old.ID() != c.ID() && time.Since(old.Stat().Opened) > s.config.patience/2 {
@@ -143,6 +137,7 @@ func (s *Service) broke(c network.Conn, g goodbye, err error) error {
 	var end *network.ConnError
 	if errors.As(err, &end) && end.Remote && 0 < end.ErrorCode && int(end.ErrorCode) < len(goodbyes) {
 		g = goodbye(end.ErrorCode)
+		s.refused(c.RemotePeer(), byte(g))
 	}
 	return s.part(c, g, err)
 }

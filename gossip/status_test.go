@@ -253,22 +253,9 @@ func TestHandshake_AgainDoesNotHarm(t *testing.T) {
 	}
 }
 
-func TestGoodbye_String(t *testing.T) {
-	seen := make(map[string]bool)
-	for _, g := range goodbyes {
-		if seen[g.String()] || g.String() == "unknown" {
-			t.Errorf("goodbye %d is called %s", g, g)
-		}
-		seen[g.String()] = true
-	}
-	if got := goodbye(99).String(); got != "unknown" {
-		t.Errorf("goodbye 99 is called %s", got)
-	}
-}
-
 // until bans a peer.
 func until(p peer.ID, t time.Time) engine.PeerBan {
-	return engine.PeerBan{Peer: engine.Peer(p), Reason: validation.Signature, Points: 100, Until: t}
+	return engine.PeerBan{Peer: engine.Peer(p), Entries: []engine.Entry{{Reason: validation.Signature}}, Until: t}
 }
 
 func TestBan_KeepsAPeerOut(t *testing.T) {

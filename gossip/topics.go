@@ -113,11 +113,7 @@ func (s *Service) validator(t engine.Topic) pubsub.ValidatorEx {
 			}
 			return pubsub.ValidationIgnore
 		}
-		start := time.Now()
-		v := s.judge(ctx, t, from, m.Data)
-		s.metrics.judged.WithLabelValues(t.String(), v.Outcome.String(), string(v.Reason)).Inc()
-		s.metrics.latency.WithLabelValues(t.String()).Observe(time.Since(start).Seconds())
-		switch v.Outcome {
+		switch s.judgeCounted(ctx, t, from, m.Data).Outcome {
 		case validation.Accept:
 			return pubsub.ValidationAccept
 		case validation.Reject:
@@ -126,6 +122,21 @@ func (s *Service) validator(t engine.Topic) pubsub.ValidatorEx {
 			return pubsub.ValidationIgnore
 		}
 	}
+}
+
+// judgeCounted judges a message and counts that.
+func (s *Service) judgeCounted(ctx context.Context, t engine.Topic, from peer.ID, data []byte) validation.Verdict {
+	start := time.Now()
+	v := s.judge(ctx, t, from, data)
+	s.Count(t, v)
+	s.metrics.latency.WithLabelValues(t.String()).Observe(time.Since(start).Seconds())
+	return v
+}
+
+// Count counts a verdict on a message of a peer. The service does so itself
+// for what it has judged; the node does for what it judges again.
+func (s *Service) Count(t engine.Topic, v validation.Verdict) {
+	s.metrics.judged.WithLabelValues(t.String(), v.Outcome.String(), string(v.Reason)).Inc()
 }
 
 // judge never blames a peer for a fault of ours: a panic ends in Internal.
@@ -203,6 +214,11 @@ func (s *Service) scoreParams() *pubsub.PeerScoreParams {
 		DecayToZero:           0.01,
 		RetainScore:           6 * time.Hour,
 		SeenMsgTTL:            seenTTL,
+	}
+	if s.config.DryRun {
+		for _, t := range topics {
+			t.InvalidMessageDeliveriesWeight, t.InvalidMessageDeliveriesDecay = 0, 0
+		}
 	}
 	if !s.config.SharedAddresses {
 		p.IPColocationFactorWeight, p.IPColocationFactorThreshold = -10, 3

@@ -1,17 +1,15 @@
 package node_test
 
 import (
-	"io"
-	"log/slog"
 	"slices"
 	"sync"
 	"testing"
-	"time"
 
 	"github.com/proctornet/proctor/bls"
 	"github.com/proctornet/proctor/measure"
 	"github.com/proctornet/proctor/node"
 	"github.com/proctornet/proctor/testnet"
+	"github.com/proctornet/proctor/validation"
 	"github.com/proctornet/proctor/wire"
 )
 
@@ -21,7 +19,9 @@ import (
 // signatures in the same run: all in one batch, and one by one.
 func BenchmarkBan(b *testing.B) {
 	const offered = 64
-	network, n := startNode(b, offered)
+	network, dir := frozenNetwork(b, offered, "core")
+	n, _ := startNode(b, network, dir)
+	n.Trust("somebody")
 	var toRaw, toSingle []float64
 	height := n.Snapshot().TipHeight() - 500
 	for b.Loop() {
@@ -37,47 +37,48 @@ func BenchmarkBan(b *testing.B) {
 	b.ReportMetric(measure.Median(toSingle), "x-one-by-one(aim:0.40)")
 }
 
-// startNode runs a node of a network with that many evonodes whose chain
-// stands still.
-func startNode(b *testing.B, evonodes int) (*testnet.Network, *node.Node) {
-	network, err := testnet.NewNetwork(testnet.Options{
-		Nodes: evonodes + 1, Regular: 1, Profile: "core", Slot: time.Hour, History: 620, Now: time.Now(),
-	})
-	if err != nil {
-		b.Fatal(err)
+// BenchmarkDuplicate measures what an item costs that was judged before:
+// accepted, or refused for its signature.
+func BenchmarkDuplicate(b *testing.B) {
+	const offered, times = 64, 200
+	network, dir := frozenNetwork(b, offered, "spec")
+	n, _ := startNode(b, network, dir)
+	n.Trust("somebody")
+	tip := n.Snapshot().TipHeight()
+	accepted, refused := sign(b, network, offered, tip), sign(b, network, offered, tip-1)
+	for i, ban := range refused {
+		copy(ban[68:], accepted[(i+1)%offered][68:]) // the signature of another
 	}
-	blocks, err := network.History()
-	if err != nil {
-		b.Fatal(err)
+	offer(b, n, accepted)
+	for _, ban := range refused {
+		n.JudgeFrom(b.Context(), "", ban)
 	}
-	dir := b.TempDir()
-	if err := network.Replay(dir, blocks); err != nil {
-		b.Fatal(err)
+	for _, c := range []struct {
+		name string
+		bans [][]byte
+		want validation.Reason
+	}{{"accepted", accepted, validation.Duplicate}, {"refused", refused, validation.Signature}} {
+		b.Run(c.name, func(b *testing.B) {
+			var ratios []float64
+			for b.Loop() {
+				single := measure.CPU(func() { checkOneByOne(b, network, accepted) })
+				again := measure.CPU(func() {
+					for range times {
+						for _, ban := range c.bans {
+							if v := n.JudgeFrom(b.Context(), "", ban); v.Reason != c.want {
+								b.Fatalf("judged %s, want %s", v.Reason, c.want)
+							}
+						}
+					}
+				})
+				ratios = append(ratios, again.Seconds()/times/single.Seconds())
+			}
+			b.ReportMetric(measure.Median(ratios), "x-signature-check")
+		})
 	}
-	n, err := node.New(node.Config{
-		Genesis:  network.Genesis,
-		Identity: network.Members[10].Service,
-		DataDir:  dir,
-		Listen:   []string{"/ip4/127.0.0.1/tcp/0"},
-		Log:      slog.New(slog.NewTextHandler(io.Discard, nil)),
-	})
-	if err != nil {
-		b.Fatal(err)
-	}
-	done := make(chan error, 1)
-	go func() { done <- n.Run(b.Context()) }()
-	b.Cleanup(func() {
-		if err := <-done; err != nil {
-			b.Error(err)
-		}
-	})
-	for !n.Snapshot().Synced() {
-		time.Sleep(time.Millisecond)
-	}
-	return network, n
 }
 
-func sign(b *testing.B, network *testnet.Network, count int, height int32) (bans [][]byte) {
+func sign(b testing.TB, network *testnet.Network, count int, height int32) (bans [][]byte) {
 	for _, m := range network.Members[1 : 1+count] {
 		ban, err := network.Dealer.Ban(m.ProTxHash, height, network.Dealer.Threshold)
 		if err != nil {

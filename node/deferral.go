@@ -2,107 +2,79 @@ package node
 
 import (
 	"context"
-	"sync"
 	"time"
 
+	"golang.org/x/sync/errgroup"
+
 	"github.com/proctornet/proctor/engine"
+	"github.com/proctornet/proctor/inventory"
 	"github.com/proctornet/proctor/validation"
 	"github.com/proctornet/proctor/wire"
 )
 
-// Limits of the deferral.
+// Limits of what is judged again.
 const (
-	maxDeferred        = 1024             // bans in all
-	maxDeferredPerPeer = 256              // bans of one peer
-	maxDeferredAge     = 15 * time.Minute // after it a ban is dropped
-	deferredEvery      = time.Second      // how often they are looked at
+	maxDue      = inventory.MaxDeferred // bans whose time has come
+	dueAtOnce   = 64                    // of them being judged: a batch of signatures
+	dueDeadline = 5 * time.Second       // for one of them
 )
 
-// deferral keeps the bans of peers that we could not judge: we were not
-// synced, or too busy. Pubsub has marked them as seen and will not bring them
-// again, but DIP-0031 does not count them as received, so they are judged
-// later, charged to the peer they came from, and sent on when they are good.
-type deferral struct {
-	mu      sync.Mutex
-	bans    map[wire.Hash]deferred // by the hash of all bytes
-	perPeer map[engine.Peer]int
-}
-
-type deferred struct {
-	from  engine.Peer
-	data  []byte
-	since time.Time
-}
-
-func newDeferral() *deferral {
-	return &deferral{bans: make(map[wire.Hash]deferred), perPeer: make(map[engine.Peer]int)}
-}
-
-// deferrable reports whether a verdict is about us and not about the message.
-func deferrable(v validation.Verdict) bool {
-	return v.Reason == validation.NotSynced || v.Reason == validation.Overload
-}
-
-// add keeps a ban; false when there is no room for it.
-func (d *deferral) add(from engine.Peer, data []byte, now time.Time) bool {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	id := wire.DoubleHash(data)
-	if _, ok := d.bans[id]; ok {
-		return true
+// waitsFor says what a ban with that verdict is kept for; false when it is
+// not kept.
+func waitsFor(r validation.Reason) (inventory.Why, bool) {
+	switch r {
+	case validation.NotSynced:
+		return inventory.Unsynced, true
+	case validation.Unsure:
+		return inventory.Unsure, true
+	case validation.Ahead:
+		return inventory.Ahead, true
+	case validation.Rate, validation.Overload:
+		return inventory.Busy, true
+	default:
+		return 0, false
 	}
-	if len(d.bans) >= maxDeferred || d.perPeer[from] >= maxDeferredPerPeer {
-		return false
+}
+
+// putOff keeps a ban of a peer that could not be judged. Pubsub has marked it
+// as seen and will not bring it again, but DIP-0031 does not count it as
+// received: it is judged later, charged to the peer it came from, and sent on
+// when it is good.
+func (n *Node) putOff(from engine.Peer, data []byte, why inventory.Why) {
+	if m, err := wire.ParsePlatformBan(data); err == nil {
+		n.tell(engine.Defer{Ban: inventory.Deferred{From: string(from), Ban: m, Why: why}})
 	}
-	d.bans[id] = deferred{from, data, now}
-	d.perPeer[from]++
-	return true
 }
 
-// take empties the pool.
-func (d *deferral) take() []deferred {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	var all []deferred
-	for _, b := range d.bans {
-		all = append(all, b)
-	}
-	clear(d.bans)
-	clear(d.perPeer)
-	return all
-}
-
-func (d *deferral) len() int {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	return len(d.bans)
-}
-
-// judgeDeferred judges what was deferred, again and again until it can be.
-func (n *Node) judgeDeferred(ctx context.Context) error {
-	tick := time.NewTicker(deferredEvery)
-	defer tick.Stop()
+// judgeDue judges the deferred bans whose time has come.
+func (n *Node) judgeDue(ctx context.Context) error {
+	var g errgroup.Group
+	g.SetLimit(dueAtOnce)
 	for {
 		select {
-		case <-tick.C:
+		case d := <-n.due:
+			g.Go(func() error {
+				n.judgeAgain(ctx, d)
+				return nil
+			})
 		case <-ctx.Done():
-			return nil
+			return g.Wait()
 		}
-		if n.deferral.len() == 0 || !n.Snapshot().Synced() {
-			continue
-		}
-		for _, b := range n.deferral.take() {
-			if time.Since(b.since) > maxDeferredAge {
-				n.metrics.deferredLost.Inc()
-				continue
-			}
-			v := n.judge(ctx, engine.TopicPlatformBan, b.from, b.data)
-			switch {
-			case v.OK(), v.Reason == validation.Duplicate: // the engine may have taken it after our time was up
-				n.gossip.Publish(engine.Publication{Topic: engine.TopicPlatformBan, Bytes: b.data})
-			case deferrable(v) && !n.deferral.add(b.from, b.data, b.since):
-				n.metrics.deferredLost.Inc()
-			}
-		}
+	}
+}
+
+func (n *Node) judgeAgain(ctx context.Context, d inventory.Deferred) {
+	ctx, cancel := context.WithTimeout(ctx, dueDeadline)
+	defer cancel()
+	data := d.Ban.Bytes()
+	v := n.judge(ctx, engine.TopicPlatformBan, engine.Peer(d.From), data, d.Why == inventory.Ahead)
+	n.gossip.Count(engine.TopicPlatformBan, v)
+	if why, again := waitsFor(v.Reason); again {
+		d.Why = why
+		n.tell(engine.Defer{Ban: d})
+		return
+	}
+	if v.OK() || v.Reason == validation.Duplicate { // the engine may have taken it after our time was up
+		n.gossip.Publish(engine.Publication{Topic: engine.TopicPlatformBan, Bytes: data})
 	}
 }

@@ -3,6 +3,7 @@ package node
 import (
 	"context"
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"time"
 
@@ -19,7 +20,7 @@ const operator = engine.Peer("")
 // peer's, stores it and sends it to all peers. One that was accepted before is
 // sent once more: the first time may have been in vain.
 func (n *Node) SubmitBan(ctx context.Context, ban []byte) validation.Verdict {
-	v := n.judge(ctx, engine.TopicPlatformBan, operator, ban)
+	v := n.judge(ctx, engine.TopicPlatformBan, operator, ban, true)
 	if m, err := wire.ParsePlatformBan(ban); err == nil && v.Reason == validation.Duplicate {
 		n.tell(engine.Announce{Message: m})
 	}
@@ -31,12 +32,14 @@ func (n *Node) SubmitEvent(ctx context.Context, e wire.UpdateService) validation
 	return n.ask(ctx, engine.Event{Event: e})
 }
 
-func (n *Node) judge(ctx context.Context, topic engine.Topic, from engine.Peer, data []byte) validation.Verdict {
+// judge gives the verdict on a message. held says of a platform ban that it
+// has waited for our tip as long as one may.
+func (n *Node) judge(ctx context.Context, topic engine.Topic, from engine.Peer, data []byte, held bool) validation.Verdict {
 	var in engine.Input
 	var v validation.Verdict
 	switch topic {
 	case engine.TopicPlatformBan:
-		in, v = n.admitBan(ctx, from, data)
+		in, v = n.admitBan(ctx, from, data, held)
 	case engine.TopicBlock:
 		in, v = admitBlock(from, data)
 	default:
@@ -45,7 +48,7 @@ func (n *Node) judge(ctx context.Context, topic engine.Topic, from engine.Peer, 
 	if v.OK() {
 		return n.ask(ctx, in)
 	}
-	if v.Points > 0 && from != operator {
+	if v.Points > 0 {
 		n.tell(engine.Judged{From: from, Verdict: v, Evidence: wire.DoubleHash(data)})
 	}
 	return v
@@ -53,21 +56,37 @@ func (n *Node) judge(ctx context.Context, topic engine.Topic, from engine.Peer, 
 
 // admitBan runs the six steps on the published snapshot. The engine, which
 // may know more by then, repeats all but the costly one and decides.
-func (n *Node) admitBan(ctx context.Context, from engine.Peer, data []byte) (engine.Input, validation.Verdict) {
+func (n *Node) admitBan(ctx context.Context, from engine.Peer, data []byte, held bool) (engine.Input, validation.Verdict) {
 	m, err := wire.ParsePlatformBan(data)
 	if err != nil {
 		return nil, validation.Malformed.Verdict()
 	}
 	view := n.Snapshot()
-	if v := validation.PlatformBan(m, view); !v.OK() {
+	if v := validation.PlatformBan(m, view, held); !v.OK() {
 		return nil, v
 	}
 	key, _ := view.PlatformQuorum(m.QuorumHash, m.SignedHeight)
-	checked, err := n.verify.Verify(ctx, verify.Job{Key: key, Hash: m.SignHash(n.network.PlatformType), Signature: m.Signature})
-	if err != nil {
+	checked, err := n.check(ctx, from, verify.Job{Key: key, Hash: m.SignHash(n.network.PlatformType), Signature: m.Signature})
+	switch {
+	case errors.Is(err, errRate):
+		return nil, validation.Rate.Verdict()
+	case err != nil:
 		return nil, validation.Overload.Verdict()
 	}
 	return engine.Ban{From: from, Message: m, Key: key}, validation.Checked(checked.Encoded, checked.Valid)
+}
+
+// check has a signature checked, for a peer within the limits of one peer.
+func (n *Node) check(ctx context.Context, from engine.Peer, j verify.Job) (r verify.Result, err error) {
+	if from == operator {
+		return n.verify.Verify(ctx, j)
+	}
+	if j.Alone, err = n.admission.begin(ctx, from); err != nil {
+		return r, err
+	}
+	r, err = n.verify.Verify(ctx, j)
+	n.admission.end(from, err == nil && !r.Valid)
+	return r, err
 }
 
 func admitBlock(from engine.Peer, data []byte) (engine.Input, validation.Verdict) {
@@ -85,9 +104,9 @@ func (b *backend) node() *Node { return (*Node)(b) }
 
 func (b *backend) Judge(ctx context.Context, topic engine.Topic, from engine.Peer, data []byte) validation.Verdict {
 	n := b.node()
-	v := n.judge(ctx, topic, from, data)
-	if topic == engine.TopicPlatformBan && deferrable(v) && !n.deferral.add(from, data, time.Now()) {
-		n.metrics.deferredLost.Inc()
+	v := n.judge(ctx, topic, from, data, false)
+	if why, later := waitsFor(v.Reason); later && topic == engine.TopicPlatformBan {
+		n.putOff(from, data, why)
 	}
 	return v
 }
@@ -145,13 +164,25 @@ func (n *Node) block(height int32) ([]byte, error) {
 }
 
 func (b *backend) PeerUp(p engine.Peer, s wire.Status) {
-	b.node().tell(engine.PeerTip{Peer: p, Height: s.Height, Observer: s.ProTxHash.IsZero()})
+	n := b.node()
+	n.admission.met(p, !s.ProTxHash.IsZero(), time.Now())
+	n.tell(engine.PeerTip{Peer: p, Height: s.Height, Observer: s.ProTxHash.IsZero()})
 }
 
-func (b *backend) PeerDown(p engine.Peer) { b.node().tell(engine.PeerGone{Peer: p}) }
+func (b *backend) PeerDown(p engine.Peer) {
+	n := b.node()
+	n.admission.left(p)
+	n.tell(engine.PeerGone{Peer: p})
+}
 
 func (b *backend) Fetched(f engine.Fetched) { b.node().tell(f) }
 
 func (b *backend) Misbehaved(p engine.Peer, v validation.Verdict) {
 	b.node().tell(engine.Judged{From: p, Verdict: v})
 }
+
+func (b *backend) Reached(p engine.Peer, addresses []string) {
+	b.node().tell(engine.Reached{Peer: p, Addresses: addresses})
+}
+
+func (b *backend) Parted(f engine.Farewell) { b.node().tell(f) }

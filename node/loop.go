@@ -99,16 +99,21 @@ func (b *batch) submit(ctx context.Context) error {
 // release lets out what had to wait for the commit, in this order: readers
 // see the new state, callers get their answers, the network hears of it.
 func (b *batch) release(snapshot *engine.Snapshot) {
-	b.node.snapshot.Store(snapshot)
+	before := b.node.snapshot.Swap(snapshot)
 	for _, r := range b.effects.Replies {
 		b.waiting[r.Ticket-1] <- r.Verdict
 	}
 	gossip := b.node.gossip
 	for _, c := range b.effects.Charges {
-		gossip.Charged(c)
+		b.node.admission.charged(c.Peer, time.Now())
+		if !b.node.config.DryRun {
+			gossip.Charged(c)
+		}
 	}
 	for _, ban := range b.effects.Bans {
-		gossip.Ban(ban)
+		if !ban.DryRun {
+			gossip.Ban(ban)
+		}
 	}
 	for _, p := range b.effects.Unbans {
 		gossip.Unban(p)
@@ -118,6 +123,16 @@ func (b *batch) release(snapshot *engine.Snapshot) {
 	}
 	for _, f := range b.effects.Fetches {
 		gossip.Fetch(f)
+	}
+	for _, d := range b.effects.Due {
+		select {
+		case b.node.due <- d:
+		default:
+			b.effects.Lost++
+		}
+	}
+	if snapshot.IsSynced && !before.IsSynced { // what gossip brought meanwhile is gone from it
+		gossip.Reconcile()
 	}
 	b.node.report(&b.effects)
 }

@@ -8,11 +8,14 @@ import (
 
 	"github.com/proctornet/proctor/engine"
 	"github.com/proctornet/proctor/metrics"
+	"github.com/proctornet/proctor/params"
 	"github.com/proctornet/proctor/validation"
 )
 
 type nodeMetrics struct {
 	points       *prometheus.CounterVec
+	refunded     prometheus.Counter
+	doubts       prometheus.Counter
 	bans         *prometheus.CounterVec
 	evicted      prometheus.Counter
 	drops        prometheus.Counter
@@ -30,6 +33,8 @@ func newMetrics(r prometheus.Registerer, n *Node) *nodeMetrics {
 	m := &nodeMetrics{
 		points:       byReason("peer_points_total", "Penalty points given to peers, by reason."),
 		bans:         byReason("peer_bans_total", "Peers banned, by the reason that reached the limit."),
+		refunded:     counter("peer_points_refunded_total", "Penalty points taken back, because too many peers contradicted us at once or the operator said so."),
+		doubts:       counter("self_doubts_total", "Times that so many peers contradicted our view of the chain that we doubted ourselves."),
 		evicted:      counter("engine_evictions_total", "Records dropped because a limit of the engine was reached."),
 		drops:        counter("engine_inbox_drops_total", "Messages given up because the engine's inbox was full."),
 		deferredLost: counter("deferred_bans_lost_total", "Bans that could not be judged and were dropped for want of room or time."),
@@ -48,10 +53,17 @@ func newMetrics(r prometheus.Registerer, n *Node) *nodeMetrics {
 		return prometheus.NewGaugeFunc(prometheus.GaugeOpts{Namespace: metrics.Namespace, Name: name, Help: help},
 			func() float64 { return f(n.Snapshot()) })
 	}
-	r.MustRegister(m.points, m.bans, m.evicted, m.drops, m.deferredLost, m.batch,
-		prometheus.NewGaugeFunc(prometheus.GaugeOpts{
-			Namespace: metrics.Namespace, Name: "deferred_bans", Help: "Bans that wait until they can be judged.",
-		}, func() float64 { return float64(n.deferral.len()) }),
+	r.MustRegister(m.points, m.refunded, m.doubts, m.bans, m.evicted, m.drops, m.deferredLost, m.batch,
+		gauge("deferred_bans", "Bans that wait until they can be judged.", func(s *engine.Snapshot) float64 { return float64(s.Deferred) }),
+		gauge("wanted_bans", "Bans that wait of which only the hash was kept.", func(s *engine.Snapshot) float64 { return float64(s.Wanted) }),
+		gauge("refused_items", "Refused bans remembered.", func(s *engine.Snapshot) float64 { return float64(s.Refusals.Len()) }),
+		gauge("peer_accounts", "Peers with penalty points.", func(s *engine.Snapshot) float64 { return float64(s.Accounts.Len()) }),
+		gauge("view_settled", "1 if peers are blamed for contradicting our view of the chain, else 0.", func(s *engine.Snapshot) float64 {
+			if s.Confident() {
+				return 1
+			}
+			return 0
+		}),
 		gauge("tip_height", "Height of the best block.", func(s *engine.Snapshot) float64 { return float64(s.Tip.Height) }),
 		gauge("tip_age_seconds", "Time since the slot of the best block began.", func(s *engine.Snapshot) float64 {
 			return time.Since(n.config.Genesis.SlotStart(s.Tip.Slot)).Seconds()
@@ -76,12 +88,27 @@ func newMetrics(r prometheus.Registerer, n *Node) *nodeMetrics {
 // so they are logged at debug level; a ban ends its cause.
 func (n *Node) report(e *engine.Effects) {
 	for _, c := range e.Charges {
+		if c.Points < 0 {
+			n.metrics.refunded.Add(float64(-c.Points))
+			n.config.Log.Info("points taken back", "peer", peer.ID(c.Peer), "points", -c.Points, "total", c.Total)
+			continue
+		}
 		n.metrics.points.WithLabelValues(string(c.Reason)).Add(float64(c.Points))
 		n.config.Log.Debug("peer charged", "peer", peer.ID(c.Peer), "points", c.Points, "total", c.Total, "reason", c.Reason, "msg_id", c.Evidence)
 	}
 	for _, b := range e.Bans {
-		n.metrics.bans.WithLabelValues(string(b.Reason)).Inc()
-		n.config.Log.Warn("peer banned", "peer", peer.ID(b.Peer), "points", b.Points, "reason", b.Reason, "until", b.Until, "msg_id", b.Evidence)
+		cause := b.Cause()
+		n.metrics.bans.WithLabelValues(string(cause.Reason)).Inc()
+		what := "peer banned"
+		if b.DryRun {
+			what = "peer would be banned"
+		}
+		n.config.Log.Warn(what, "peer", peer.ID(b.Peer), "points", cause.Total, "reason", cause.Reason, "until", b.Until, "msg_id", cause.Evidence)
 	}
+	if e.Doubting {
+		n.metrics.doubts.Inc()
+		n.config.Log.Warn("too many peers contradict our view of the chain: nobody is blamed for it for a while; check clock and chain", "for", params.DoubtTime)
+	}
+	n.metrics.deferredLost.Add(float64(e.Lost))
 	n.metrics.evicted.Add(float64(e.Evicted))
 }

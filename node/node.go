@@ -21,6 +21,7 @@ import (
 	"github.com/proctornet/proctor/chain"
 	"github.com/proctornet/proctor/engine"
 	"github.com/proctornet/proctor/gossip"
+	"github.com/proctornet/proctor/inventory"
 	"github.com/proctornet/proctor/metrics"
 	"github.com/proctornet/proctor/params"
 	"github.com/proctornet/proctor/store"
@@ -42,6 +43,11 @@ type Config struct {
 	MetricsAddress string          // "host:port" of /metrics; default: none
 	APIAddress     string          // "host:port" of the operator's API, loopback only; default: none
 	APICookie      string          // file that the API's password is written to
+	DryRun         bool            // peers' penalties are counted and shown, and not carried out
+
+	// Cut, when set, reports whether the link to a peer is cut, see package
+	// gossip. Tests part networks with it.
+	Cut func(peer.ID) bool
 
 	// Faults, when set, stands between the committer and the database. Tests
 	// make commits fail with it.
@@ -64,17 +70,21 @@ type Node struct {
 	metrics     *nodeMetrics
 	registry    *prometheus.Registry
 
-	deferral *deferral
-	snapshot atomic.Pointer[engine.Snapshot]
-	inbox    chan request
-	stop     context.CancelFunc // ends Run
-	stopped  chan struct{}      // closed when Run returns: nobody reads the inbox any more
+	admission *admission
+	snapshot  atomic.Pointer[engine.Snapshot]
+	inbox     chan request
+	due       chan inventory.Deferred
+	stop      context.CancelFunc // ends Run
+	stopped   chan struct{}      // closed when Run returns: nobody reads the inbox any more
 }
 
 // New opens everything the node needs and writes the genesis to an empty data
 // directory. Call Run, or Close if Run is never called.
 func New(c Config) (*Node, error) {
-	n := &Node{config: c, deferral: newDeferral(), inbox: make(chan request, inboxSize), stopped: make(chan struct{})}
+	n := &Node{
+		config: c, admission: newAdmission(), stopped: make(chan struct{}),
+		inbox: make(chan request, inboxSize), due: make(chan inventory.Deferred, maxDue),
+	}
 	if err := n.open(); err != nil {
 		return nil, errors.Join(err, n.Close())
 	}
@@ -101,7 +111,7 @@ func (n *Node) open() (err error) {
 	if err = n.openAPI(); err != nil {
 		return err
 	}
-	ec := engine.Config{Genesis: c.Genesis}
+	ec := engine.Config{Genesis: c.Genesis, DryRun: c.DryRun}
 	if !c.ProTxHash.IsZero() {
 		ec.ProTxHash, ec.ServiceKey = c.ProTxHash, c.Identity
 	}
@@ -131,6 +141,9 @@ func (n *Node) open() (err error) {
 		Log:             c.Log,
 		Registerer:      n.registry,
 		Bootstrap:       c.Bootstrap,
+		Known:           known(n.initial.Known),
+		DryRun:          c.DryRun,
+		Cut:             c.Cut,
 		Announce:        c.Announce,
 		SizeHint:        len(c.Genesis.Nodes),
 		SharedAddresses: n.network.TestKeys,
@@ -141,7 +154,13 @@ func (n *Node) open() (err error) {
 	for _, b := range n.initial.Bans { // of earlier runs: in force before anybody is served, and not counted again
 		n.gossip.Ban(b)
 	}
-	n.initial.Bans = nil
+	n.initial.Bans, n.initial.Known = nil, nil
+	if !c.DryRun {
+		now := time.Now()
+		for _, a := range n.Snapshot().Accounts.All() {
+			n.gossip.Charged(engine.Charge{Peer: a.Peer, Total: a.At(now).Points})
+		}
+	}
 	return nil
 }
 
@@ -156,7 +175,7 @@ func (n *Node) Run(ctx context.Context) error {
 	g.Go(func() error { return n.commits.Run(ctx) })
 	g.Go(func() error { return n.verify.Run(ctx) })
 	g.Go(func() error { return n.gossip.Run(ctx) })
-	g.Go(func() error { return n.judgeDeferred(ctx) })
+	g.Go(func() error { return n.judgeDue(ctx) })
 	if n.page != nil {
 		g.Go(func() error { return n.page.Run(ctx) })
 	}

@@ -4,9 +4,6 @@ import (
 	"context"
 	"encoding/hex"
 	"fmt"
-	"time"
-
-	"github.com/libp2p/go-libp2p/core/peer"
 
 	"github.com/proctornet/proctor/api"
 	"github.com/proctornet/proctor/validation"
@@ -37,6 +34,21 @@ func (n *Node) methods() []api.Method {
 			Name: "getpeerinfo", Usage: "",
 			Help: "list the peers that have completed the handshake",
 			Call: n.rpcPeers,
+		},
+		{
+			Name: "explainpeer", Usage: "PEER",
+			Help: "show what a peer was charged and why, its ban, and the reason it gave for leaving us",
+			Call: n.rpcExplainPeer,
+		},
+		{
+			Name: "setban", Usage: "PEER add [HOURS] | PEER remove",
+			Help: "refuse all contact with a peer, for 24 hours unless told otherwise, or forgive it ban and points",
+			Call: n.rpcSetBan,
+		},
+		{
+			Name: "listbanned", Usage: "",
+			Help: "list the peers that are banned",
+			Call: n.rpcListBanned,
 		},
 		{
 			Name: "stop", Usage: "",
@@ -152,34 +164,6 @@ func (n *Node) rpcList(context.Context, api.Params) (any, error) {
 		bans = append(bans, n.banInfo(m))
 	}
 	return bans, nil
-}
-
-// PeerInfo shows a peer.
-type PeerInfo struct {
-	ID        peer.ID   `json:"id"`
-	Address   string    `json:"addr"`
-	Inbound   bool      `json:"inbound"`
-	ProTxHash string    `json:"protx_hash"` // empty for an observer
-	Agent     string    `json:"agent"`
-	Height    int32     `json:"height"` // when it was met
-	Synced    bool      `json:"synced"` // when it was met
-	Since     time.Time `json:"since"`
-	Points    int       `json:"points"` // of 100
-}
-
-func (n *Node) rpcPeers(context.Context, api.Params) (any, error) {
-	peers := make([]PeerInfo, 0)
-	for _, c := range n.gossip.Contacts() {
-		info := PeerInfo{
-			ID: c.Peer, Address: c.Address, Inbound: c.Inbound, Agent: c.Status.Agent, Height: c.Status.Height,
-			Synced: c.Status.Synced, Since: c.Since.UTC().Truncate(time.Second), Points: c.Points,
-		}
-		if !c.Status.ProTxHash.IsZero() {
-			info.ProTxHash = c.Status.ProTxHash.String()
-		}
-		peers = append(peers, info)
-	}
-	return peers, nil
 }
 
 // openAPI opens the operator's door.

@@ -58,10 +58,14 @@ type Profile struct {
 	// ServiceUpdateClearsBan lets every update-service of a node clear its
 	// PlatformPoSeBan flag; otherwise only one that revives it does.
 	ServiceUpdateClearsBan bool
+
+	// ReceivesRefused counts a refused ban as received, so that it is not
+	// judged again when it is offered again; otherwise accepted ones only are.
+	ReceivesRefused bool
 }
 
 var profiles = []Profile{
-	{Name: "spec"},
+	{Name: "spec", ReceivesRefused: true},
 	{Name: "core", AnyMinedQuorum: true, ServiceUpdateClearsBan: true},
 }
 

@@ -75,7 +75,10 @@ func TestUnknownNames_ListAllTheKnown(t *testing.T) {
 
 // Source: DESIGN.md section 8.
 func TestProfiles(t *testing.T) {
-	for _, want := range []Profile{{"spec", false, false}, {"core", true, true}} {
+	for _, want := range []Profile{
+		{Name: "spec", ReceivesRefused: true},
+		{Name: "core", AnyMinedQuorum: true, ServiceUpdateClearsBan: true},
+	} {
 		if got, err := ProfileByName(want.Name); err != nil || got != want {
 			t.Errorf("profile %+v, %v; want %+v", got, err, want)
 		}
@@ -126,5 +129,21 @@ func TestSmallPlatformQuorum_IsAMajority(t *testing.T) {
 	}
 	if q, err := SmallPlatformQuorum(-1); err == nil {
 		t.Errorf("-1 evonodes make a quorum of %d:%d", q.Size, q.Threshold)
+	}
+}
+
+// Source: DESIGN.md section 7, spec/gossip.md 1.6.
+func TestRules_OfPeers(t *testing.T) {
+	if BanDuration != 24*time.Hour || PointDecay != 10*time.Minute || HoldSlots != 2 || SyncedWithin != 3 || SyncedPeers != 3 {
+		t.Errorf("a ban of %s, a point in %s, a hold of %d slots, synced within %d slots or by %d peers; want 24h, 10m, 2, 3, 3",
+			BanDuration, PointDecay, HoldSlots, SyncedWithin, SyncedPeers)
+	}
+	// A view that is not synced is not settled either, and what self-doubt
+	// takes back must still be remembered one by one.
+	if FreshSlots > SyncedWithin {
+		t.Errorf("a tip %d slots old is fresh and yet not synced", FreshSlots)
+	}
+	if DoubtPeers < 2 || DoubtWindow > DoubtTime {
+		t.Errorf("doubt by %d peers within %s, for %s: one peer must not suffice, nor the same charges cause it twice", DoubtPeers, DoubtWindow, DoubtTime)
 	}
 }

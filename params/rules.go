@@ -19,6 +19,23 @@ const (
 const (
 	BanDuration  = 24 * time.Hour
 	PointDecay   = 10 * time.Minute // one point is forgiven in this time
+	HoldSlots    = 2                // a ban ahead of our tip waits at most so long
 	SyncedWithin = 3                // slots the tip may be behind the clock
 	SyncedPeers  = 3                // peers asked, none higher: synced whatever the clock says
+)
+
+// Confidence. A verdict that depends on our view of the chain is given only
+// while that view is settled. Source: DESIGN.md section 7.
+const (
+	SettledSlots = 2                // since we caught up with the network
+	SettledTime  = 60 * time.Second // or this, if it is less
+	FreshSlots   = 1                // the tip is of this slot or of one so far back
+	SteadyBlocks = 2                // since a second branch was last seen at the tip
+)
+
+// Self-doubt: so many peers cannot all be wrong.
+const (
+	DoubtPeers  = 3                // at least; and a third of our contacts
+	DoubtWindow = 10 * time.Minute // within which they contradict us
+	DoubtTime   = 10 * time.Minute // how long nobody is blamed then
 )

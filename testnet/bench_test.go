@@ -29,7 +29,7 @@ func BenchmarkBanOverNetwork(b *testing.B) {
 	o.Nodes, o.Regular = offered+1, 1
 	c := newBench(b, o)
 	c.start(0)
-	s := c.stranger(0)
+	s := c.insider(1, 0)
 	var ratios []float64
 	height := c.Node(0).Snapshot().TipHeight() - 500
 	for b.Loop() {
@@ -197,7 +197,7 @@ func (b *bench) spreadBans() (bans []wire.PlatformBan) {
 
 // listener is a backend that accepts everything and notes when.
 type listener struct {
-	careless
+	Bystander
 	*arrivals
 }
 
@@ -218,7 +218,7 @@ func bareNetwork(b *testing.B) loaded {
 	var running sync.WaitGroup
 	for i, m := range c.Members {
 		s, err := gossip.New(gossip.Config{
-			Backend:         &listener{careless{genesis: c.Genesis}, a},
+			Backend:         &listener{Bystander{Genesis: c.Genesis}, a},
 			Network:         c.Genesis.Network,
 			Identity:        m.Service,
 			Listen:          m.Addresses(),

@@ -27,7 +27,9 @@ type Cluster struct {
 	Dir   string
 	nodes []*running // by member; nil where none runs
 
-	faults func(member int, disk store.Committing) store.Committing // optional, set before Start
+	faults  func(member int, disk store.Committing) store.Committing // optional, set before Start
+	dryRun  bool                                                     // penalties are not carried out
+	parting parting
 }
 
 // running is a node, and what it takes to stop it in both ways.
@@ -55,6 +57,14 @@ func NewCluster(n *Network, dir string) (*Cluster, error) {
 		return nil, err
 	}
 	return c, c.each(func(i int) error { return n.Replay(c.dataDir(i), blocks) })
+}
+
+// reset gives member i, whose node does not run, another history.
+func (c *Cluster) reset(i int, blocks []wire.Block) error {
+	if err := os.RemoveAll(c.dataDir(i)); err != nil {
+		return err
+	}
+	return c.Replay(c.dataDir(i), blocks)
 }
 
 // each calls f for every member at once.
@@ -103,6 +113,8 @@ func (c *Cluster) Start(i int) error {
 		Log:            slog.New(slog.NewTextHandler(log, &slog.HandlerOptions{Level: slog.LevelDebug})),
 		Bootstrap:      c.neighbours(i),
 		MetricsAddress: "127.0.0.1:0",
+		DryRun:         c.dryRun,
+		Cut:            func(p peer.ID) bool { return c.parting.cuts(m.AddrInfo().ID, p) },
 		Faults: func(disk store.Committing) store.Committing {
 			if c.faults != nil {
 				disk = c.faults(i, disk)

@@ -93,11 +93,16 @@ func (b *bench) await(what string, cond func() bool) {
 func (b *bench) stranger(members ...int) *Stranger {
 	b.t.Helper()
 	b.strangers++
+	return b.speaker(members, func(peers []peer.AddrInfo) (*Stranger, error) { return NewStranger(b.Network, 7, b.strangers, peers) })
+}
+
+func (b *bench) speaker(members []int, make func([]peer.AddrInfo) (*Stranger, error)) *Stranger {
+	b.t.Helper()
 	var targets []peer.AddrInfo
 	for _, i := range members {
 		targets = append(targets, b.Members[i].AddrInfo())
 	}
-	s, err := NewStranger(b.Network, 7, b.strangers, targets)
+	s, err := make(targets)
 	if err != nil {
 		b.t.Fatal(err)
 	}
@@ -108,6 +113,13 @@ func (b *bench) stranger(members ...int) *Stranger {
 	})
 	b.await("a stranger to meet its peers", func() bool { return len(s.Peers(engine.TopicPlatformBan)) == len(members) })
 	return s
+}
+
+// insider returns a peer with the identity of a member, whose node must not
+// run, that has met the given members.
+func (b *bench) insider(member int, targets ...int) *Stranger {
+	b.t.Helper()
+	return b.speaker(targets, func(peers []peer.AddrInfo) (*Stranger, error) { return NewInsider(b.Network, member, peers) })
 }
 
 // ban returns a ban signed by a threshold of the quorum.

@@ -4,7 +4,6 @@ import (
 	"context"
 	"crypto/ed25519"
 	"errors"
-	"io"
 	"log/slog"
 
 	"github.com/libp2p/go-libp2p/core/peer"
@@ -21,7 +20,6 @@ import (
 // whatever it is told to. It meets nodes by the ordinary handshake.
 type Stranger struct {
 	service *gossip.Service
-	genesis chain.Genesis
 	stop    context.CancelFunc
 	done    chan error
 }
@@ -30,14 +28,25 @@ type Stranger struct {
 // seed with different numbers have different identities.
 func NewStranger(n *Network, seed uint64, number int, targets []peer.AddrInfo) (*Stranger, error) {
 	key := secret(seed, "stranger", number)
-	s := &Stranger{genesis: n.Genesis, done: make(chan error, 1)}
+	return newSpeaker(n, ed25519.NewKeyFromSeed(key[:]), Bystander{n.Genesis, wire.Hash{}, "stranger"}, targets)
+}
+
+// NewInsider makes such a peer with the identity of member i, whose node must
+// not run: nodes take it for a service node.
+func NewInsider(n *Network, i int, targets []peer.AddrInfo) (*Stranger, error) {
+	m := n.Members[i]
+	return newSpeaker(n, m.Service, Bystander{n.Genesis, m.ProTxHash, "insider"}, targets)
+}
+
+func newSpeaker(n *Network, identity ed25519.PrivateKey, b Bystander, targets []peer.AddrInfo) (*Stranger, error) {
+	s := &Stranger{done: make(chan error, 1)}
 	var err error
 	s.service, err = gossip.New(gossip.Config{
-		Backend:         (*careless)(s),
+		Backend:         b,
 		Network:         n.Genesis.Network,
-		Identity:        ed25519.NewKeyFromSeed(key[:]),
+		Identity:        identity,
 		Listen:          []string{"/ip4/127.0.0.1/tcp/0"},
-		Log:             slog.New(slog.NewTextHandler(io.Discard, nil)),
+		Log:             slog.New(slog.DiscardHandler),
 		Registerer:      prometheus.NewRegistry(),
 		Bootstrap:       targets,
 		SizeHint:        len(n.Members),
@@ -70,26 +79,48 @@ func (s *Stranger) Close() error {
 	return <-s.done
 }
 
-// careless is the backend of somebody who accepts everything.
-type careless Stranger
+// Bystander is the backend of a peer that knows a network, has nothing,
+// accepts everything and remembers nothing.
+type Bystander struct {
+	Genesis   chain.Genesis
+	ProTxHash wire.Hash // service node it claims to be; zero for an observer
+	Agent     string
+}
 
-func (c *careless) Judge(context.Context, engine.Topic, engine.Peer, []byte) validation.Verdict {
+// Judge accepts.
+func (b Bystander) Judge(context.Context, engine.Topic, engine.Peer, []byte) validation.Verdict {
 	return validation.Valid.Verdict()
 }
-func (c *careless) Stored(engine.Topic, []byte) bool { return true }
-func (c *careless) Status() wire.Status {
-	return wire.Status{Version: wire.ProtocolVersion, Network: c.genesis.Hash(), Agent: "stranger"}
+
+// Stored lets everything out.
+func (b Bystander) Stored(engine.Topic, []byte) bool { return true }
+
+// Status is that of a node at the genesis.
+func (b Bystander) Status() wire.Status {
+	return wire.Status{Version: wire.ProtocolVersion, Network: b.Genesis.Hash(), ProTxHash: b.ProTxHash, Agent: b.Agent}
 }
-func (c *careless) ServiceKey(proTx wire.Hash) (wire.ServiceKey, bool) {
-	for _, n := range c.genesis.Nodes {
+
+// ServiceKey is the genesis' registry.
+func (b Bystander) ServiceKey(proTx wire.Hash) (wire.ServiceKey, bool) {
+	for _, n := range b.Genesis.Nodes {
 		if n.ProTxHash == proTx {
 			return n.ServiceKey, true
 		}
 	}
 	return wire.ServiceKey{}, false
 }
-func (c *careless) Blocks(wire.BlockRange) ([][]byte, error)   { return nil, errors.New("no blocks") }
-func (c *careless) PeerUp(engine.Peer, wire.Status)            {}
-func (c *careless) PeerDown(engine.Peer)                       {}
-func (c *careless) Fetched(engine.Fetched)                     {}
-func (c *careless) Misbehaved(engine.Peer, validation.Verdict) {}
+
+// Blocks, bans and addresses: there are none.
+func (b Bystander) Blocks(wire.BlockRange) ([][]byte, error)     { return nil, errors.New("no blocks") }
+func (b Bystander) BanSummary() wire.BanSummary                  { return nil }
+func (b Bystander) BansInRange(wire.BanRange) []wire.PlatformBan { return nil }
+func (b Bystander) BansByHash(wire.BanHashes) []wire.PlatformBan { return nil }
+func (b Bystander) Registered() []peer.AddrInfo                  { return nil }
+
+// What happens is nobody's business.
+func (b Bystander) PeerUp(engine.Peer, wire.Status)            {}
+func (b Bystander) PeerDown(engine.Peer)                       {}
+func (b Bystander) Fetched(engine.Fetched)                     {}
+func (b Bystander) Misbehaved(engine.Peer, validation.Verdict) {}
+func (b Bystander) Reached(engine.Peer, []string)              {}
+func (b Bystander) Parted(engine.Farewell)                     {}

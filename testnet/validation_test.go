@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/proctornet/proctor/engine"
+	"github.com/proctornet/proctor/params"
 	"github.com/proctornet/proctor/validation"
 	"github.com/proctornet/proctor/wire"
 )
@@ -28,24 +29,25 @@ func TestValidation_EveryStepOverTheNetwork(t *testing.T) {
 			if tip != 619 {
 				t.Fatalf("tip %d, want 619", tip)
 			}
+			contradictions := 0
 			for _, c := range []struct {
 				name string
 				data func() []byte
 				want validation.Reason
 			}{
 				{"tip+6", func() []byte { return b.ban(b.evo(1), tip+6).Bytes() }, validation.HeightFar},
-				{"tip+5", func() []byte { return b.ban(b.evo(1), tip+5).Bytes() }, validation.HeightNear},
-				{"tip+1", func() []byte { return b.ban(b.evo(1), tip+1).Bytes() }, validation.HeightNear},
-				{"tip-577", func() []byte { return b.ban(b.evo(1), tip-577).Bytes() }, validation.HeightNear},
-				{"tip-581", func() []byte { return b.ban(b.evo(1), tip-581).Bytes() }, validation.HeightNear},
 				{"tip-582", func() []byte { return b.ban(b.evo(1), tip-582).Bytes() }, validation.HeightFar},
 				{"lowest height there is", func() []byte { return b.ban(b.evo(1), -1<<31).Bytes() }, validation.HeightFar},
+				{"regular node", func() []byte { return b.ban(b.Members[0].ProTxHash, tip).Bytes() }, validation.RegularNode},
+				{"unknown quorum", func() []byte { return b.altered(func(m *wire.PlatformBan) { m.QuorumHash[0] ^= 1 }) }, validation.UnknownQuorum},
+				{"tip+5", func() []byte { return b.ban(b.evo(1), tip+5).Bytes() }, validation.Ahead},
+				{"tip+1", func() []byte { return b.ban(b.evo(1), tip+1).Bytes() }, validation.Ahead},
+				{"tip-577", func() []byte { return b.ban(b.evo(1), tip-577).Bytes() }, validation.HeightNear},
+				{"tip-581", func() []byte { return b.ban(b.evo(1), tip-581).Bytes() }, validation.HeightNear},
 				{"oldest allowed, tip-576", func() []byte { return b.ban(b.evo(1), tip-576).Bytes() }, validation.Valid},
 				{"newest allowed, tip", func() []byte { return b.ban(b.evo(1), tip).Bytes() }, validation.Valid},
 				{"valid but older than the flag", func() []byte { return b.ban(b.evo(1), tip-1).Bytes() }, validation.Stale},
 				{"unknown node", func() []byte { return b.ban(wire.Hash{1}, tip).Bytes() }, validation.UnknownNode},
-				{"regular node", func() []byte { return b.ban(b.Members[0].ProTxHash, tip).Bytes() }, validation.RegularNode},
-				{"unknown quorum", func() []byte { return b.altered(func(m *wire.PlatformBan) { m.QuorumHash[0] ^= 1 }) }, validation.UnknownQuorum},
 				{"signature of another ban", func() []byte {
 					return b.altered(func(m *wire.PlatformBan) { m.Signature = b.ban(b.evo(3), tip).Signature })
 				}, validation.Signature},
@@ -66,6 +68,14 @@ func TestValidation_EveryStepOverTheNetwork(t *testing.T) {
 				{"one byte short", func() []byte { return b.ban(b.evo(2), tip).Bytes()[:163] }, validation.Malformed},
 				{"one byte long", func() []byte { return append(b.ban(b.evo(2), tip).Bytes(), 0) }, validation.Malformed},
 			} {
+				// Three peers that contradict its view make a node doubt itself.
+				if verdict := c.want.Verdict(); c.want.Nature() == validation.OfView && verdict.Points >= params.PointsMedium {
+					if contradictions++; contradictions%params.DoubtPeers == 0 {
+						b = newBench(t, frozen(profile))
+						b.start(0, 1)
+						contradictions++
+					}
+				}
 				data := c.data()
 				passedOn := b.Value(1, "proctor_gossip_judged_total")
 				b.judges(data, c.want)

@@ -19,6 +19,12 @@ type View interface {
 	PlatformQuorum(hash wire.Hash, signedHeight int32) (wire.OperatorKey, bool)
 	// AcceptedBan is the accepted ban with that inventory hash.
 	AcceptedBan(inventoryHash wire.Hash) (wire.PlatformBan, bool)
+	// Refused is why an earlier item with that id was refused, if that is
+	// remembered; see Reason.Remembered.
+	Refused(id wire.Hash) (Reason, bool)
+	// Confident reports whether our view of the chain is so settled that
+	// somebody may be blamed for contradicting it.
+	Confident() bool
 	// TakesBan reports whether a ban signed at height is not older than the
 	// last change of the node's flag.
 	TakesBan(proTx wire.Hash, height int32) bool
@@ -27,20 +33,36 @@ type View interface {
 // rule judges one aspect of a ban; Valid passes it on to the next.
 type rule func(wire.PlatformBan, View) Reason
 
-// banRules are the rules that need no signature check: whether we have the
+// banRules are the rules that need no signature check: whether we had the
 // ban already, then steps 1 to 5 of DIP-0031, Validation. They cost map
 // look-ups only, so they run before any pairing.
-var banRules = []rule{duplicate, synced, registered, evonode, height, quorum}
+var banRules = []rule{duplicate, refused, synced, registered, evonode, height, quorum}
 
 // PlatformBan judges all of m but its signature: the rules in order, the
-// first that objects decides.
-func PlatformBan(m wire.PlatformBan, v View) Verdict {
+// first that objects decides. held says that m has waited for our tip as long
+// as a ban may.
+func PlatformBan(m wire.PlatformBan, v View, held bool) Verdict {
 	for _, r := range banRules {
 		if reason := r(m, v); reason != Valid {
-			return reason.Verdict()
+			return putOff(reason, m, v, held).Verdict()
 		}
 	}
 	return Valid.Verdict()
+}
+
+// putOff replaces a reason that may be our own fault: a node that lags or
+// stands on another branch would ban its honest peers one after the other.
+// Only the verdict waits, its content does not change. Source: DESIGN.md
+// section 7.
+func putOff(r Reason, m wire.PlatformBan, v View, held bool) Reason {
+	switch {
+	case r == HeightNear && m.SignedHeight > v.TipHeight() && !held:
+		return Ahead
+	case r.Nature() == OfView && !v.Confident():
+		return Unsure
+	default:
+		return r
+	}
 }
 
 // duplicate knows accepted bans again. A quorum's signature over a ban is
@@ -55,6 +77,20 @@ func duplicate(m wire.PlatformBan, v View) Reason {
 		return Duplicate
 	default:
 		return ForgedTwin
+	}
+}
+
+// refused knows refused items again, whoever offers them. A forgery is charged
+// to everybody who passes it on, as all could have seen it; what we refused
+// for our view of the chain is received and done with.
+func refused(m wire.PlatformBan, v View) Reason {
+	switch r, ok := v.Refused(m.ID()); {
+	case !ok:
+		return Valid
+	case r.Nature() == OfSignature:
+		return r
+	default:
+		return Duplicate
 	}
 }
 

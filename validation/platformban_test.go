@@ -16,6 +16,8 @@ type view struct {
 	synced   bool
 	tip      int32
 	accepted map[wire.Hash]wire.PlatformBan
+	refused  map[wire.Hash]Reason
+	unsure   bool  // nobody may be blamed for contradicting it
 	newest   int32 // bans below it are stale
 }
 
@@ -34,6 +36,8 @@ func (v view) PlatformQuorum(h wire.Hash, _ int32) (wire.OperatorKey, bool) {
 	return quorumKey, h == quorumHash
 }
 func (v view) AcceptedBan(h wire.Hash) (wire.PlatformBan, bool) { m, ok := v.accepted[h]; return m, ok }
+func (v view) Refused(id wire.Hash) (Reason, bool)              { r, ok := v.refused[id]; return r, ok }
+func (v view) Confident() bool                                  { return !v.unsure }
 func (v view) TakesBan(_ wire.Hash, height int32) bool          { return height >= v.newest }
 
 const tip = 10_000
@@ -60,15 +64,15 @@ func TestPlatformBan_Steps(t *testing.T) {
 		{"one block too old", at(tip - 577), view{synced: true, tip: tip}, Verdict{Ignore, 1, HeightNear}},
 		{"five blocks too old", at(tip - 581), view{synced: true, tip: tip}, Verdict{Ignore, 1, HeightNear}},
 		{"six blocks too old", at(tip - 582), view{synced: true, tip: tip}, Verdict{Ignore, 10, HeightFar}},
-		{"one block ahead", at(tip + 1), view{synced: true, tip: tip}, Verdict{Ignore, 1, HeightNear}},
-		{"five blocks ahead", at(tip + 5), view{synced: true, tip: tip}, Verdict{Ignore, 1, HeightNear}},
+		{"one block ahead", at(tip + 1), view{synced: true, tip: tip}, Verdict{Ignore, 0, Ahead}},
+		{"five blocks ahead", at(tip + 5), view{synced: true, tip: tip}, Verdict{Ignore, 0, Ahead}},
 		{"six blocks ahead", at(tip + 6), view{synced: true, tip: tip}, Verdict{Ignore, 10, HeightFar}},
 		{"lowest height, no wrap", at(math.MinInt32), view{synced: true, tip: math.MaxInt32}, Verdict{Ignore, 10, HeightFar}},
 		{"highest height, no wrap", at(math.MaxInt32), view{synced: true, tip: 0}, Verdict{Ignore, 10, HeightFar}},
-		{"step 4 before 5", wire.PlatformBan{ProTxHash: evo, SignedHeight: tip + 1}, view{synced: true, tip: tip}, Verdict{Ignore, 1, HeightNear}},
+		{"step 4 before 5", wire.PlatformBan{ProTxHash: evo, SignedHeight: tip - 577}, view{synced: true, tip: tip}, Verdict{Ignore, 1, HeightNear}},
 		{"step 5", wire.PlatformBan{ProTxHash: evo, SignedHeight: tip}, view{synced: true, tip: tip}, Verdict{Reject, 100, UnknownQuorum}},
 	} {
-		if got := PlatformBan(c.ban, c.view); got != c.want {
+		if got := PlatformBan(c.ban, c.view, false); got != c.want {
 			t.Errorf("%s: %+v, want %+v", c.name, got, c.want)
 		}
 	}
@@ -82,15 +86,15 @@ func TestPlatformBan_KnownBans(t *testing.T) {
 	other := accepted
 	other.SignedHeight--
 	for _, v.synced = range []bool{true, false} { // neither depends on our view of the chain
-		if got, want := PlatformBan(accepted, v), (Verdict{Ignore, 0, Duplicate}); got != want {
+		if got, want := PlatformBan(accepted, v, false), (Verdict{Ignore, 0, Duplicate}); got != want {
 			t.Errorf("the accepted ban again: %+v, want %+v", got, want)
 		}
-		if got, want := PlatformBan(twin, v), (Verdict{Reject, 100, ForgedTwin}); got != want {
+		if got, want := PlatformBan(twin, v, false), (Verdict{Reject, 100, ForgedTwin}); got != want {
 			t.Errorf("its forged twin: %+v, want %+v", got, want)
 		}
 	}
 	v.synced = true
-	if got := PlatformBan(other, v); !got.OK() {
+	if got := PlatformBan(other, v, false); !got.OK() {
 		t.Errorf("a ban at another height: %+v, want valid", got)
 	}
 }

@@ -57,6 +57,9 @@ func (m PlatformBan) InventoryHash() Hash {
 	return DoubleHash(m.ProTxHash[:], le32(m.SignedHeight), m.QuorumHash[:])
 }
 
+// ID identifies the message byte for byte, signature included.
+func (m PlatformBan) ID() Hash { return DoubleHash(m.Bytes()) }
+
 // RequestID is the DIP-7 id of the signing request: what is to be decided.
 // Source: DIP-0031, "Signing Process".
 func (m PlatformBan) RequestID() Hash {

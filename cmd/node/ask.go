@@ -2,15 +2,17 @@ package main
 
 import (
 	"context"
+	"encoding/hex"
 	"fmt"
 	"os"
-	"text/tabwriter"
+	"strconv"
 
 	"github.com/spf13/cobra"
 
 	"github.com/proctornet/proctor/api"
 	"github.com/proctornet/proctor/config"
 	"github.com/proctornet/proctor/node"
+	"github.com/proctornet/proctor/wire"
 )
 
 // askFlags add the configuration by which a running node is found.
@@ -34,21 +36,22 @@ func banSubmitCommand() *cobra.Command {
 	var path string
 	var asJSON bool
 	c := &cobra.Command{
-		Use:   "submit HEX",
+		Use:   "submit HEX | PROTXHASH HEIGHT QUORUMHASH SIGNATURE",
 		Short: "Hand a platform ban to a running node",
 		Long: `Hand a platform ban to a running node, which judges it exactly as a peer's, stores
-it and sends it to all peers.
+it and sends it to all peers. It is given as 328 hex digits or as its four fields.
 
 Exit codes: 0 accepted, 1 not accepted or no answer, 2 the input cannot be used.`,
 		Example: `  proctor ban submit HEX --config evo-1/proctor.toml
   proctor ban submit $(proctor ban sign --dealer dealer.json --protx HASH --height 620) --config evo-1/proctor.toml`,
-		Args: cobra.ExactArgs(1),
+		Args: hexOrFields,
 		RunE: func(c *cobra.Command, args []string) error {
-			if _, err := parseBanHex(args[0]); err != nil {
+			m, err := banOfArgs(args)
+			if err != nil {
 				return unusable{err}
 			}
 			var r node.SubmitResult
-			if err := ask(c.Context(), path, "platformban submit", &r, args[0]); err != nil {
+			if err := ask(c.Context(), path, "platformban submit", &r, hex.EncodeToString(m.Bytes())); err != nil {
 				return err
 			}
 			if asJSON {
@@ -69,38 +72,27 @@ Exit codes: 0 accepted, 1 not accepted or no answer, 2 the input cannot be used.
 	return c
 }
 
-func peersCommand() *cobra.Command {
-	var path string
-	var asJSON bool
-	c := &cobra.Command{
-		Use:     "peers",
-		Short:   "List the peers of a running node",
-		Example: `  proctor peers --config evo-1/proctor.toml`,
-		Args:    cobra.NoArgs,
-		RunE: func(c *cobra.Command, _ []string) error {
-			var peers []node.PeerInfo
-			if err := ask(c.Context(), path, "getpeerinfo", &peers); err != nil {
-				return err
-			}
-			if asJSON {
-				return printJSON(c.OutOrStdout(), peers)
-			}
-			w := tabwriter.NewWriter(c.OutOrStdout(), 0, 0, 2, ' ', 0)
-			fmt.Fprintln(w, "PEER\tSERVICE NODE\tADDRESS\tDIRECTION\tHEIGHT WHEN MET\tPOINTS")
-			for _, p := range peers {
-				name, direction := "observer", "outbound"
-				if p.ProTxHash != "" {
-					name = p.ProTxHash[:8]
-				}
-				if p.Inbound {
-					direction = "inbound"
-				}
-				fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%d\t%d\n", p.ID, name, p.Address, direction, p.Height, p.Points)
-			}
-			return w.Flush()
-		},
+func hexOrFields(_ *cobra.Command, args []string) error {
+	if len(args) != 1 && len(args) != 4 {
+		return fmt.Errorf("%d arguments, want 1 (hex) or 4 (protxhash, height, quorumhash, signature)", len(args))
 	}
-	askFlags(c, &path)
-	jsonFlag(c, &asJSON)
-	return c
+	return nil
+}
+
+func banOfArgs(args []string) (m wire.PlatformBan, err error) {
+	if len(args) == 1 {
+		return parseBanHex(args[0])
+	}
+	if m.ProTxHash, err = wire.ParseHash(args[0]); err != nil {
+		return m, fmt.Errorf("protxhash: %w", err)
+	}
+	height, err := strconv.ParseInt(args[1], 10, 32)
+	if err != nil {
+		return m, fmt.Errorf("height: %q is not a whole number of 32 bits", args[1])
+	}
+	m.SignedHeight = int32(height)
+	if m.QuorumHash, err = wire.ParseHash(args[2]); err != nil {
+		return m, fmt.Errorf("quorumhash: %w", err)
+	}
+	return m, wire.DecodeHex(m.Signature[:], "signature", []byte(args[3]))
 }

@@ -104,6 +104,7 @@ func TestConfigCheck_ShowsWhatIsInForce(t *testing.T) {
 		"data_dir":       b.data(),
 		"service_key":    filepath.Join(b.dir, "service.key"),
 		"protx_hash":     b.member.ProTxHash.String(),
+		"penalties":      "enforce",
 		"p2p.listen":     b.member.Addresses()[1],
 		"p2p.bootstrap":  "",
 		"p2p.announce":   "",

@@ -4,7 +4,6 @@ import (
 	"context"
 	"crypto/ed25519"
 	"encoding/binary"
-	"errors"
 	"flag"
 	"io"
 	"log/slog"
@@ -172,8 +171,8 @@ type witness struct {
 	after  int           // bans
 	enough chan struct{} // closed once so many have been heard
 
+	testnet.Bystander
 	service *gossip.Service
-	genesis chain.Genesis
 	stop    context.CancelFunc
 	done    chan error
 
@@ -185,7 +184,7 @@ func newWitness(t testing.TB, g chain.Genesis, number int, target peer.AddrInfo,
 	t.Helper()
 	seed := make([]byte, ed25519.SeedSize)
 	binary.BigEndian.PutUint64(seed, uint64(number))
-	w := &witness{height: height, after: after, enough: make(chan struct{}), genesis: g, done: make(chan error, 1), heard: make(map[wire.PlatformBan]bool)}
+	w := &witness{height: height, after: after, enough: make(chan struct{}), Bystander: testnet.Bystander{Genesis: g, Agent: "witness"}, done: make(chan error, 1), heard: make(map[wire.PlatformBan]bool)}
 	var err error
 	w.service, err = gossip.New(gossip.Config{
 		Backend:         w,
@@ -231,23 +230,3 @@ func (w *witness) Judge(_ context.Context, topic engine.Topic, _ engine.Peer, da
 	}
 	return validation.Valid.Verdict()
 }
-
-func (w *witness) Status() wire.Status {
-	return wire.Status{Version: wire.ProtocolVersion, Network: w.genesis.Hash(), Agent: "witness"}
-}
-
-func (w *witness) ServiceKey(proTx wire.Hash) (wire.ServiceKey, bool) {
-	for _, n := range w.genesis.Nodes {
-		if n.ProTxHash == proTx {
-			return n.ServiceKey, true
-		}
-	}
-	return wire.ServiceKey{}, false
-}
-
-func (w *witness) Stored(engine.Topic, []byte) bool           { return true }
-func (w *witness) Blocks(wire.BlockRange) ([][]byte, error)   { return nil, errors.New("no blocks") }
-func (w *witness) PeerUp(engine.Peer, wire.Status)            {}
-func (w *witness) PeerDown(engine.Peer)                       {}
-func (w *witness) Fetched(engine.Fetched)                     {}
-func (w *witness) Misbehaved(engine.Peer, validation.Verdict) {}

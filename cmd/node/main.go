@@ -90,7 +90,7 @@ Exit codes: 0 it worked, 1 it did not or the answer is no, 2 the input cannot be
 }
 
 // wrapArgs makes wrong arguments of every command unusable input, and gives
-// commands that only group others an error for what they do not know.
+// commands that group others an error for what they do not know.
 func wrapArgs(c *cobra.Command) {
 	check := c.Args
 	if c.HasSubCommands() {
@@ -100,7 +100,9 @@ func wrapArgs(c *cobra.Command) {
 			}
 			return nil
 		}
-		c.RunE = func(c *cobra.Command, _ []string) error { return c.Help() }
+		if c.RunE == nil {
+			c.RunE = func(c *cobra.Command, _ []string) error { return c.Help() }
+		}
 	}
 	c.Args = func(c *cobra.Command, args []string) error {
 		if err := check(c, args); err != nil {

@@ -155,6 +155,7 @@ func nodeConfig(c config.Config, log io.Writer) (node.Config, error) {
 		MetricsAddress: c.Metrics.Listen,
 		APIAddress:     c.API.Listen,
 		APICookie:      c.API.Cookie,
+		DryRun:         c.Penalties == config.DryRun,
 	}, errors.Join(err1, err2, err3)
 }
 

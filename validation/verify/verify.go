@@ -22,10 +22,11 @@ import (
 const (
 	MaxBatch  = 64   // signatures checked together; more gain almost nothing
 	QueueSize = 4096 // jobs waiting
+	AloneSize = 1024 // jobs waiting that share no batch
 	cacheSize = 64   // parsed keys a worker keeps; a network has few quorums at a time
 )
 
-// ErrFull means that QueueSize jobs wait already.
+// ErrFull means that as many jobs wait as may.
 var ErrFull = errors.New("verify: queue is full")
 
 // Job is one signature to check.
@@ -33,6 +34,7 @@ type Job struct {
 	Key       wire.OperatorKey // public key of the quorum
 	Hash      wire.Hash        // what was signed
 	Signature wire.Signature
+	Alone     bool // shares no batch: whoever sent it is not trusted yet
 }
 
 // Result says whether the signature's bytes encode a signature, and whether
@@ -48,6 +50,7 @@ type Config struct {
 // Pool is a queue of jobs and the workers that empty it.
 type Pool struct {
 	queue   chan ticket
+	alone   chan ticket // the suspect lane
 	workers int
 	metrics *poolMetrics
 }
@@ -62,8 +65,8 @@ func New(c Config) *Pool {
 	if c.Workers == 0 {
 		c.Workers = max(1, runtime.GOMAXPROCS(0)-1)
 	}
-	p := &Pool{queue: make(chan ticket, QueueSize), workers: c.Workers}
-	p.metrics = newMetrics(c.Registerer, func() float64 { return float64(len(p.queue)) })
+	p := &Pool{queue: make(chan ticket, QueueSize), alone: make(chan ticket, AloneSize), workers: c.Workers}
+	p.metrics = newMetrics(c.Registerer, func() float64 { return float64(len(p.queue) + len(p.alone)) })
 	return p
 }
 
@@ -71,8 +74,12 @@ func New(c Config) *Pool {
 func (p *Pool) Verify(ctx context.Context, job Job) (Result, error) {
 	start := time.Now()
 	t := ticket{job, make(chan Result, 1)}
+	queue := p.queue
+	if job.Alone {
+		queue = p.alone
+	}
 	select {
-	case p.queue <- t:
+	case queue <- t:
 	default:
 		p.metrics.dropped.Inc()
 		return Result{}, ErrFull
@@ -102,6 +109,12 @@ func (p *Pool) Run(ctx context.Context) error {
 				if bad := w.check(batch); bad && len(batch) > 1 {
 					p.metrics.split.Inc()
 				}
+				select { // one behind each batch: what shares none is not starved, and starves nobody
+				case t := <-p.alone:
+					p.metrics.batch.Observe(1)
+					w.check([]ticket{t})
+				default:
+				}
 			}
 		})
 	}
@@ -112,12 +125,24 @@ func (p *Pool) Run(ctx context.Context) error {
 // Before a batch closes, callers that are about to enqueue get their turn:
 // the first of a burst would otherwise be checked alone, at four times the cost.
 func (p *Pool) take(ctx context.Context) ([]ticket, bool) {
+	if ctx.Err() != nil {
+		return nil, false // asked first: in a flood the lanes never run empty
+	}
 	var batch []ticket
 	select {
 	case t := <-p.queue:
 		batch = append(batch, t)
-	case <-ctx.Done():
-		return nil, false
+	default:
+	}
+	if batch == nil {
+		select {
+		case t := <-p.queue:
+			batch = append(batch, t)
+		case t := <-p.alone:
+			return []ticket{t}, true
+		case <-ctx.Done():
+			return nil, false
+		}
 	}
 	for yielded := false; len(batch) < MaxBatch; {
 		select {

@@ -1,0 +1,99 @@
+package node_test
+
+import (
+	"testing"
+
+	"github.com/proctornet/proctor/engine"
+	"github.com/proctornet/proctor/node"
+	"github.com/proctornet/proctor/testnet"
+	"github.com/proctornet/proctor/validation"
+	"github.com/proctornet/proctor/wire"
+)
+
+// A ban that was judged is known again: by the same peer, past everything
+// that gossip remembers, by another peer, and after a restart. It costs no
+// second signature check, whatever the verdict was; who passes a forgery on is
+// charged each time.
+func TestBan_OfferedAgainCostsNoSecondCheck(t *testing.T) {
+	for _, profile := range []string{"spec", "core"} {
+		network, dir := frozenNetwork(t, 4, profile)
+		n, stop := startNode(t, network, dir)
+		tip := n.Snapshot().TipHeight()
+		good := signed(t, network, 1, tip)
+		stale := signed(t, network, 1, tip-3)
+		forged := signed(t, network, 2, tip)
+		forged.Signature = good.Signature
+		bad := forged
+		bad.Signature = wire.Signature{0xc0}
+
+		first := []validation.Reason{validation.Valid, validation.Stale, validation.Signature, validation.SignatureEncoding}
+		again := []validation.Reason{validation.Duplicate, validation.Stale, validation.Signature, validation.SignatureEncoding}
+		offer := func(n *node.Node, from string, want []validation.Reason) {
+			t.Helper()
+			for i, m := range []wire.PlatformBan{good, stale, forged, bad} {
+				peer := engine.Peer(from) + engine.Peer(want[i])
+				if v := n.JudgeFrom(t.Context(), peer, m.Bytes()); v.Reason != want[i] {
+					t.Fatalf("%s: ban %d offered by %s is judged %s, want %s", profile, i, from, v.Reason, want[i])
+				}
+				charged := want[i] == validation.Signature || want[i] == validation.SignatureEncoding
+				if _, banned := n.Snapshot().PeerBan(peer); charged {
+					await(t, "the ban of "+string(peer), func() bool { _, ok := n.Snapshot().PeerBan(peer); return ok })
+				} else if banned {
+					t.Errorf("%s: %s was banned for %s", profile, from, want[i])
+				}
+			}
+		}
+		offer(n, "one", first)
+		checks := value(t, n, "proctor_verify_batch_size")
+		if checks != 4 {
+			t.Errorf("%s: %v signatures checked, want 4", profile, checks)
+		}
+		offer(n, "one", again)
+		offer(n, "another", again)
+		if now := value(t, n, "proctor_verify_batch_size"); now != checks {
+			t.Errorf("%s: offered again, %v signatures were checked", profile, now-checks)
+		}
+		stop()
+
+		n, stop = startNode(t, network, dir)
+		offer(n, "later", again)
+		if now := value(t, n, "proctor_verify_batch_size"); now != 0 {
+			t.Errorf("%s: offered after a restart, %v signatures were checked", profile, now)
+		}
+		stop()
+	}
+}
+
+// What was refused for our view of the chain is received and done with under
+// one profile, and judged again under the other.
+func TestBan_ReceivedAsTheProfileSays(t *testing.T) {
+	for profile, again := range map[string]validation.Reason{"spec": validation.Duplicate, "core": validation.UnknownNode} {
+		network, dir := frozenNetwork(t, 4, profile)
+		n, stop := startNode(t, network, dir)
+		m := signed(t, network, 1, n.Snapshot().TipHeight())
+		m.ProTxHash[0] ^= 1
+		if v := n.JudgeFrom(t.Context(), "one", m.Bytes()); v.Reason != validation.UnknownNode {
+			t.Fatalf("judged %s", v.Reason)
+		}
+		await(t, "the charge", func() bool { _, ok := n.Snapshot().Account("one"); return ok })
+		if v := n.JudgeFrom(t.Context(), "another", m.Bytes()); v.Reason != again {
+			t.Errorf("%s: judged %s when offered again, want %s", profile, v.Reason, again)
+		}
+		stop()
+		n, stop = startNode(t, network, dir)
+		if v := n.JudgeFrom(t.Context(), "another", m.Bytes()); v.Reason != again {
+			t.Errorf("%s: judged %s after a restart, want %s", profile, v.Reason, again)
+		}
+		stop()
+	}
+}
+
+// signed is a ban of the nth evonode.
+func signed(t testing.TB, network *testnet.Network, n int, height int32) wire.PlatformBan {
+	t.Helper()
+	m, err := network.Dealer.Ban(network.Members[n].ProTxHash, height, network.Dealer.Threshold)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return m
+}

@@ -1,0 +1,152 @@
+package testnet
+
+import (
+	"testing"
+	"time"
+
+	"github.com/proctornet/proctor/engine"
+	"github.com/proctornet/proctor/validation"
+	"github.com/proctornet/proctor/wire"
+)
+
+// A network that was parted finds together by itself within 10 slots, and
+// both halves learn what the other has accepted meanwhile: the same flags
+// everywhere, and nobody charged. The half without the author is behind when
+// it comes back.
+func TestPart_HealsByItself(t *testing.T) {
+	o := moving("spec")
+	o.Slot = time.Second
+	o.Nodes = 8
+	b := newBench(t, o)
+	b.start(0, 1, 2, 3, 4, 5, 6, 7)
+	b.Part(4)
+	b.await("the parts to lose each other", func() bool { return !b.acrossThePart() })
+
+	ours, theirs := b.Node(0).Snapshot().TipHeight(), b.Node(7).Snapshot().TipHeight()
+	b.submit(0, b.ban(b.evo(1), ours-2))
+	b.submit(7, b.ban(b.evo(2), theirs-2))
+	b.await("each part to know its own", func() bool {
+		return b.flag(3, b.evo(1)) && b.flag(4, b.evo(2)) && !b.flag(4, b.evo(1)) && !b.flag(3, b.evo(2))
+	})
+	b.await("the other part to fall behind", func() bool { return b.Node(0).Snapshot().TipHeight() > b.Node(7).Snapshot().TipHeight()+2 })
+
+	healed := time.Now()
+	b.Heal()
+	b.await("the flags of both parts everywhere", func() bool {
+		return b.FlagOn(b.evo(1), true) && b.FlagOn(b.evo(2), true)
+	})
+	b.await("one chain", func() bool { return b.Node(7).Snapshot().TipHeight() >= b.Node(0).Snapshot().TipHeight() })
+	if took := time.Since(healed); took > 10*o.Slot {
+		t.Errorf("it took %v, at most 10 slots of %v were wanted", took, o.Slot)
+	}
+	b.nobodyBlamed()
+}
+
+func (b *bench) acrossThePart() bool {
+	for _, i := range b.Running() {
+		for _, p := range b.Node(i).Gossip().Peers() {
+			if b.parting.cuts(b.Members[i].AddrInfo().ID, p) {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+func (b *bench) submit(member int, m wire.PlatformBan) {
+	b.t.Helper()
+	if v := b.Node(member).SubmitBan(b.ctx, m.Bytes()); !v.OK() && v.Reason != validation.Duplicate {
+		b.t.Fatalf("%s judges a good ban %s", b.Members[member].Name, v.Reason)
+	}
+}
+
+// nobodyBlamed checks that no running node has given a point.
+func (b *bench) nobodyBlamed() {
+	b.t.Helper()
+	for _, i := range b.Running() {
+		for _, name := range []string{"proctor_peer_points_total", "proctor_peer_bans_total"} {
+			if got := b.Value(i, name); got != 0 {
+				b.t.Errorf("%s: %s is %v, want 0", b.Members[i].Name, name, got)
+			}
+		}
+		if s := b.Node(i).Snapshot(); s.Accounts.Len()+s.PeerBans.Len() > 0 {
+			b.t.Errorf("%s has %d accounts and %d bans of peers", b.Members[i].Name, s.Accounts.Len(), s.PeerBans.Len())
+		}
+	}
+}
+
+// A node that comes late, by any number of blocks, into the middle of honest
+// traffic blames nobody and ends with everybody's flags.
+func TestLateNode_BlamesNobody(t *testing.T) {
+	for _, c := range []struct {
+		name    string
+		missing int // of 619 blocks
+	}{{"one block behind", 1}, {"600 blocks behind", 600}, {"with nothing", 619}} {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			b := newBench(t, moving("spec"))
+			b.forget(6, c.missing)
+			b.start(0, 1, 2, 3, 4, 5)
+			joined := make(chan error, 1)
+			go func() { joined <- b.Start(6) }()
+			ahead := b.stranger(1, 2, 3) // an honest peer that knows the next block already
+			var bans []wire.PlatformBan
+			for i := range 40 {
+				evo, tip := i%5, b.Node(0).Snapshot().TipHeight()
+				if evo == 0 {
+					m := b.ban(b.evo(1), tip+1)
+					ahead.Say(engine.TopicPlatformBan, m.Bytes())
+					bans = append(bans, m)
+				} else {
+					m := b.ban(b.evo(evo+1), tip-2)
+					b.submit(i%6, m)
+					bans = append(bans, m)
+				}
+				b.pause()
+			}
+			if err := <-joined; err != nil {
+				t.Fatal(err)
+			}
+			last := make(map[wire.Hash]wire.PlatformBan)
+			for _, m := range bans {
+				last[m.ProTxHash] = m
+			}
+			b.await("the last ban of each evonode on every node", func() bool {
+				for _, m := range last {
+					for i := range b.Members {
+						if !b.accepted(i, m) {
+							return false
+						}
+					}
+				}
+				return b.Node(6).Snapshot().Confident()
+			})
+			for i := range 5 {
+				if !b.FlagOn(b.evo(i+1), true) {
+					t.Errorf("the flag of evonode %d is not set everywhere", i+1)
+				}
+			}
+			b.nobodyBlamed()
+		})
+	}
+}
+
+// forget takes the last blocks from the database of a member that has not
+// started.
+func (b *bench) forget(member, blocks int) {
+	b.t.Helper()
+	all, err := b.History()
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	if err := b.reset(member, all[:len(all)-blocks]); err != nil {
+		b.t.Fatal(err)
+	}
+}
+
+// pause waits for a quarter of a slot of the network's own time.
+func (b *bench) pause() {
+	b.t.Helper()
+	began := time.Now()
+	b.await("a while", func() bool { return time.Since(began) > b.Genesis.Slot()/4 })
+}
