@@ -12,8 +12,10 @@ cd "$(dirname "$0")/.."
 
 began=$SECONDS
 say() { printf '%4d s  %s\n' $((SECONDS - began)) "$*" >&2; }
+failure="" # repeated at the end, below the containers' logs
 fail() {
-	say "FAILED: $*"
+	failure=$*
+	say "FAILED: $failure"
 	exit 1
 }
 
@@ -55,10 +57,11 @@ finish() {
 	fi
 	docker image rm -f "$NODE_IMAGE" "$PROMETHEUS_IMAGE" >/dev/null 2>&1 || true
 	rm -rf "$work"
-	say "the cluster is gone; exit code $code"
+	say "the cluster is gone; exit code $code${failure:+: $failure}"
 	exit $code
 }
 trap finish EXIT
+trap 'failure="line $LINENO"' ERR
 trap 'exit 130' INT TERM
 
 # await SECONDS WHAT COMMAND... tries until the command succeeds.

@@ -10,10 +10,9 @@ here=$(cd "$(dirname "$0")" && pwd)
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 cd "$work"
-apt-get download -q prometheus 2>&1 | grep -v 'unsandboxed' >&2 || true
-set -- prometheus_*.deb
-[ -f "$1" ] || { echo "prometheus-image: apt-get download brought no package of prometheus: run apt-get update" >&2; exit 1; }
-dpkg-deb -x "$1" package
+# Lists of packages that are missing or old name none that can be had.
+apt-get download -q prometheus >&2 || { apt-get update -q >&2 && apt-get download -q prometheus >&2; }
+dpkg-deb -x prometheus_*.deb package
 
 mkdir -p context/rootfs/bin context/data
 cp package/usr/bin/prometheus context/rootfs/bin/
