@@ -75,6 +75,7 @@ func TestEngine_AcceptedBanSetsTheFlag(t *testing.T) {
 
 func TestEngine_NoTicketNoReply(t *testing.T) {
 	r := observer(t, "spec")
+	r.at(1)
 	out := new(Effects)
 	r.Step(r.unsignedBan("", alice, 0), 0, out)
 	if len(out.Replies) > 0 || len(out.Writes) == 0 {

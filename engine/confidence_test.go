@@ -222,3 +222,16 @@ func TestConfidence_OneBlockBehind(t *testing.T) {
 		t.Errorf("%d accounts, want none", n)
 	}
 }
+
+// Before its first tick an engine knows no time, so it cannot know that its
+// tip is the network's.
+func TestEngine_NotSyncedBeforeTheFirstTick(t *testing.T) {
+	stored, r := lived(t)
+	e, _, err := Restore(r.configOf(-1), stored)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if s := e.Snapshot(); s.Synced() || s.Doubtful != NotSynced {
+		t.Errorf("synced %t, doubtful %q before the first tick; want %q", s.Synced(), s.Doubtful, NotSynced)
+	}
+}

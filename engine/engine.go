@@ -53,7 +53,7 @@ type Engine struct {
 
 	now     time.Time // of the last tick
 	expired time.Time // when the ledger was last tidied
-	started uint64    // slot of the first tick; 0 before it
+	started uint64    // slot of the first tick
 }
 
 // maxPool is the most events that wait for our turn to make a block.
@@ -200,7 +200,7 @@ func (e *Engine) Step(in Input, t Ticket, out *Effects) {
 }
 
 func (e *Engine) tick(in Tick, out *Effects) {
-	first := e.started == 0
+	first := e.now.IsZero()
 	e.now = time.UnixMilli(in.Now.UnixMilli()).UTC() // as precise as records are, or a restart would change when points decay
 	if first {
 		e.started = e.slot()

@@ -96,6 +96,9 @@ func (s *syncer) serviceNodes() (asked int, height int32) {
 // synced reports whether our tip is within a few slots of the clock, or
 // enough service nodes were asked and none knows a higher one.
 func (e *Engine) synced() bool {
+	if e.now.IsZero() {
+		return false // nobody has told us the time
+	}
 	if e.current() {
 		return true
 	}
