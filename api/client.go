@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -39,7 +40,10 @@ func (c Client) Call(ctx context.Context, method string, result any, params ...a
 	user, pass, _ := strings.Cut(strings.TrimSpace(string(password)), ":")
 	r.SetBasicAuth(user, pass)
 	response, err := http.DefaultClient.Do(r)
-	if err != nil {
+	switch {
+	case errors.Is(err, context.DeadlineExceeded):
+		return fmt.Errorf("the node at %s does not answer in time; it may be overloaded or stopped", c.Addr)
+	case err != nil:
 		return fmt.Errorf("call the node at %s: %w; does it run?", c.Addr, err)
 	}
 	defer response.Body.Close()

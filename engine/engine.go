@@ -166,15 +166,7 @@ func (e *Engine) Step(in Input, t Ticket, out *Effects) {
 	case Defer:
 		e.deferBan(in.Ban, out)
 	case BanPeer:
-		if in.Peer == "" {
-			out.reply(t, validation.Internal.Verdict()) // that is the operator's own
-			return
-		}
-		e.ledger.drop(in.Peer, out)
-		word := Entry{Time: e.now, Reason: validation.Operator, Points: params.PointsBan, Total: params.PointsBan}
-		until := e.now.Add(in.For.Truncate(time.Millisecond)) // as precise as records are
-		e.ledger.ban(PeerBan{Peer: in.Peer, From: e.now, Until: until, Bound: e.sync.bound(in.Peer), Entries: []Entry{word}}, out)
-		out.reply(t, validation.Valid.Verdict())
+		out.reply(t, e.banPeer(in, out))
 	case UnbanPeer:
 		e.ledger.forgive(in.Peer, e.now, out)
 		out.reply(t, validation.Valid.Verdict())
@@ -243,33 +235,6 @@ func (e *Engine) charge(from Peer, v validation.Verdict, evidence wire.Hash, out
 	}
 }
 
-// deferBan keeps a ban that was not judged until it can be.
-func (e *Engine) deferBan(d inventory.Deferred, out *Effects) {
-	if d.Since.IsZero() {
-		d.Since, d.Slot = e.now, e.slot()
-	}
-	if !e.waiting.Add(d) {
-		out.Lost++
-	}
-}
-
-// resume hands out the deferred bans whose time has come, and asks for those
-// of which there was only room for the hash.
-func (e *Engine) resume(out *Effects) {
-	now := inventory.Now{
-		Time: e.now, Slot: e.slot(), Tip: e.chain.Tip().Height, Synced: e.synced(), Confident: e.doubtful() == Settled,
-	}
-	due, lost := e.waiting.Due(now)
-	out.Due = append(out.Due, due...)
-	out.Lost += lost
-	if !now.Synced {
-		return
-	}
-	if from, hashes := e.waiting.Want(); len(hashes) > 0 {
-		out.Wants = append(out.Wants, Want{Peer(from), hashes})
-	}
-}
-
 func (e *Engine) slot() uint64 { return e.config.Genesis.SlotAt(e.now) }
 
 // ban repeats the cheap rules on our own state, which may have moved on since
@@ -315,23 +280,6 @@ func deleteBans(bans []wire.PlatformBan, out *Effects) {
 	for _, m := range bans {
 		hash := m.InventoryHash()
 		out.delete(KindBan, hash[:])
-	}
-}
-
-// remember keeps what became of a refused item.
-func (e *Engine) remember(id wire.Hash, why inventory.Refusal, out *Effects) {
-	if _, known := e.refused.Items().Get(id); known {
-		return
-	}
-	out.put(KindRefusal, id[:], refusalBytes(why))
-	evicted := e.refused.Add(id, why)
-	deleteRefusals(evicted, out)
-	out.Evicted += len(evicted)
-}
-
-func deleteRefusals(ids []wire.Hash, out *Effects) {
-	for _, id := range ids {
-		out.delete(KindRefusal, id[:])
 	}
 }
 
