@@ -166,7 +166,9 @@ func limited(b []byte, err error) bool {
 }
 
 func TestInventory_SummariesAreLimited(t *testing.T) {
-	n, s, other := run(t, 1), newStranger(t, 2), newStranger(t, 3)
+	n, s, other := prepare(t, 1), newStranger(t, 2), newStranger(t, 3)
+	n.inventory.exchanges = newPeerLimits(time.Hour, exchangeBurst) // nothing comes back during the test
+	n.start()
 	s.meet(n)
 	other.meet(n)
 	for i := range exchangeBurst {
@@ -193,37 +195,52 @@ func TestInventory_SummariesAreLimited(t *testing.T) {
 }
 
 func TestInventory_ItemsAreLimited(t *testing.T) {
-	n, s := run(t, 1), newStranger(t, 2)
+	n, s := prepare(t, 1), newStranger(t, 2)
+	n.inventory.items = newPeerLimits(time.Hour, 1000) // nothing comes back during the test
+	n.start()
 	var all []wire.PlatformBan
 	for i := range wire.MaxListedBans {
 		all = append(all, ban(5, i))
 	}
 	n.has(all...)
 	s.meet(n)
-	served := 0
-	for range itemsPerMinute / wire.MaxListedBans {
-		b, err := s.ask(n, askRange(5, 5, wire.MaxListedBans))
-		if err != nil {
-			t.Fatalf("after %d bans: %v", served, err)
+	left := 1000
+	for ; left > wire.MaxListedBans; left -= wire.MaxListedBans + 1 {
+		if b, err := s.ask(n, askRange(5, 5, wire.MaxListedBans)); err != nil || len(b) != len(frames(all...)) {
+			t.Fatalf("%d bytes with %d items left: %v", len(b), left, err)
 		}
-		served += len(b) / (4 + wire.PlatformBanSize)
-	}
-	if want := itemsPerMinute / wire.MaxListedBans * wire.MaxListedBans; served != want {
-		t.Errorf("%d bans served, want %d", served, want)
 	}
 	if b, err := s.ask(n, askRange(5, 5, wire.MaxListedBans)); !limited(b, err) {
 		t.Errorf("more than the limit: %d bytes, %v", len(b), err)
 	}
-	// Requests for nothing are not free.
-	refused := false
-	for range itemsPerMinute {
-		if b, err := s.ask(n, askRange(6, 6, 1)); limited(b, err) {
-			refused = true
-			break
+	for left--; left > 0; left-- { // a request for nothing is one item
+		if b, err := s.ask(n, askRange(6, 6, 1)); err != nil || len(b) != 0 {
+			t.Fatalf("%d bytes with %d items left: %v", len(b), left, err)
 		}
 	}
-	if !refused {
-		t.Error("requests for nothing go on for ever")
+	if b, err := s.ask(n, askBans(ban(1, 1))); !limited(b, err) {
+		t.Errorf("a request with no items left: %d bytes, %v", len(b), err)
+	}
+}
+
+// Source: spec/gossip.md 3.4.
+func TestInventory_Limits(t *testing.T) {
+	v := newInventory()
+	for _, c := range []struct {
+		name  string
+		l     *peerLimits
+		every time.Duration
+		burst int
+	}{
+		{"exchanges, 6 a minute", v.exchanges, 10 * time.Second, 3},
+		{"items, 2000 a minute", v.items, 30 * time.Millisecond, 2000},
+	} {
+		if c.l.every != c.every || c.l.burst != c.burst {
+			t.Errorf("%s: one in %s, %d at once", c.name, c.l.every, c.l.burst)
+		}
+	}
+	if v.everybody.Limit() != 20 {
+		t.Errorf("%v exchanges a second", v.everybody.Limit())
 	}
 }
 

@@ -85,14 +85,27 @@ func TestReconcile_Counts(t *testing.T) {
 	if got := b.inventoryBans("served"); got != 3 {
 		t.Errorf("%v served, want those of the heights that differ", got)
 	}
-	if a.exchanges("client", "done") != 1 || b.exchanges("server", "done") != 2 {
-		t.Errorf("%v exchanges, %v requests", a.exchanges("client", "done"), b.exchanges("server", "done"))
+	if got := a.exchanges("client", "done"); got != 1 {
+		t.Errorf("%v exchanges", got)
 	}
-	b.set(func(x *backend) { x.bans = nil })
+	await(t, "the server's count", func() bool { return b.exchanges("server", "done") == 2 })
+}
+
+// A peer that has less, or the same, is asked for no bans.
+func TestReconcile_NothingMissing(t *testing.T) {
+	a, b := unsynced(run(t, 1)), unsynced(run(t, 2))
+	a.has(bansAt(5, 6)...)
 	b.has(bansAt(5)...)
+	meet(t, a, b)
 	a.exchange(testContext(t), inventoryJob{peer: b.ID()})
-	if a.exchanges("client", "equal") != 1 {
-		t.Error("a peer that has less was asked for bans")
+	b.has(bansAt(6)...)
+	a.exchange(testContext(t), inventoryJob{peer: b.ID()})
+	if got := a.exchanges("client", "equal"); got != 2 {
+		t.Errorf("%v exchanges found nothing missing, want 2: log %q", got, a.logs.with("inventories"))
+	}
+	await(t, "the server's count", func() bool { return b.exchanges("server", "done") == 1 && b.exchanges("server", "equal") == 1 })
+	if got := b.inventoryBans("served"); got != 0 {
+		t.Errorf("%v bans served", got)
 	}
 }
 
