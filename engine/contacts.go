@@ -47,15 +47,22 @@ type contacts struct {
 
 func newContacts() contacts { return contacts{reached: make(map[Peer]Contact)} }
 
+// reach notes addresses at which a peer was met, before those known of it.
 func (c *contacts) reach(in Reached, now time.Time, out *Effects) {
-	met := Contact{in.Peer, in.Addresses[:min(len(in.Addresses), maxContactAddresses)], now}
-	for _, a := range met.Addresses {
+	for _, a := range in.Addresses {
 		if wire.CheckAddress(a) != nil {
 			return
 		}
 	}
 	old, known := c.reached[in.Peer]
-	if in.Peer == "" || len(met.Addresses) == 0 || known && slices.Equal(old.Addresses, met.Addresses) && now.Sub(old.Last) < rewriteContactAfter {
+	met := Contact{Peer: in.Peer, Last: now}
+	for _, a := range slices.Concat(in.Addresses, old.Addresses) {
+		if !slices.Contains(met.Addresses, a) && len(met.Addresses) < maxContactAddresses {
+			met.Addresses = append(met.Addresses, a)
+		}
+	}
+	nothingNew := known && len(met.Addresses) == len(old.Addresses) && now.Sub(old.Last) < rewriteContactAfter
+	if in.Peer == "" || len(in.Addresses) == 0 || nothingNew {
 		return
 	}
 	c.reached[in.Peer] = met

@@ -30,20 +30,24 @@ func TestContacts_RememberWhereAPeerWasReached(t *testing.T) {
 		name  string
 		after time.Duration
 		in    Reached
-		put   bool
+		put   []int // ports written down, if anything is
 	}{
-		{"the same, soon", rewriteContactAfter - time.Millisecond, reachedAt("p", 1), false},
-		{"the same, an hour later", rewriteContactAfter, reachedAt("p", 1), true},
-		{"another address, soon", rewriteContactAfter + 1, reachedAt("p", 2), true},
-		{"the first address again", rewriteContactAfter + 2, reachedAt("p", 1), true},
+		{"the same, soon", rewriteContactAfter - time.Millisecond, reachedAt("p", 1), nil},
+		{"the same, an hour later", rewriteContactAfter, reachedAt("p", 1), []int{1}},
+		{"another address, soon", rewriteContactAfter + time.Second, reachedAt("p", 2), []int{2, 1}},
+		{"the first address again, soon", rewriteContactAfter + 2*time.Second, reachedAt("p", 1), nil},
+		{"the first address again, later", 2*rewriteContactAfter + 2*time.Second, reachedAt("p", 1), []int{1, 2}},
 	} {
 		r.feed(Tick{start.Add(c.after)})
 		_, out := r.feed(c.in)
-		if puts, _ := kinds(out); (puts[KindContact] == 1) != c.put {
-			t.Errorf("%s: written %d times, want it written: %t", c.name, puts[KindContact], c.put)
+		if puts, _ := kinds(out); (puts[KindContact] == 1) != (c.put != nil) {
+			t.Errorf("%s: written %d times, want it written: %t", c.name, puts[KindContact], c.put != nil)
 		}
-		want := Contact{"p", c.in.Addresses, r.now}
-		if got := r.contacts.reached["p"]; c.put && !reflect.DeepEqual(got, want) {
+		want := Contact{Peer: "p", Last: r.now}
+		for _, port := range c.put {
+			want.Addresses = append(want.Addresses, reachedAt("p", port).Addresses...)
+		}
+		if got := r.contacts.reached["p"]; c.put != nil && !reflect.DeepEqual(got, want) {
 			t.Errorf("%s: contact %+v, want %+v", c.name, got, want)
 		}
 	}

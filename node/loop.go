@@ -124,6 +124,9 @@ func (b *batch) release(snapshot *engine.Snapshot) {
 	for _, f := range b.effects.Fetches {
 		gossip.Fetch(f)
 	}
+	for _, w := range b.effects.Wants {
+		gossip.Want(w)
+	}
 	for _, d := range b.effects.Due {
 		select {
 		case b.node.due <- d:

@@ -38,7 +38,7 @@ func NewInsider(n *Network, i int, targets []peer.AddrInfo) (*Stranger, error) {
 	return newSpeaker(n, m.Service, Bystander{n.Genesis, m.ProTxHash, "insider"}, targets)
 }
 
-func newSpeaker(n *Network, identity ed25519.PrivateKey, b Bystander, targets []peer.AddrInfo) (*Stranger, error) {
+func newSpeaker(n *Network, identity ed25519.PrivateKey, b gossip.Backend, targets []peer.AddrInfo) (*Stranger, error) {
 	s := &Stranger{done: make(chan error, 1)}
 	var err error
 	s.service, err = gossip.New(gossip.Config{
