@@ -61,8 +61,9 @@ func (c *contacts) reach(in Reached, now time.Time, out *Effects) {
 			met.Addresses = append(met.Addresses, a)
 		}
 	}
-	nothingNew := known && len(met.Addresses) == len(old.Addresses) && now.Sub(old.Last) < rewriteContactAfter
-	if in.Peer == "" || len(in.Addresses) == 0 || nothingNew {
+	fresh := func(a string) bool { return !slices.Contains(old.Addresses, a) }
+	due := !known || now.Sub(old.Last) >= rewriteContactAfter || slices.ContainsFunc(in.Addresses, fresh)
+	if in.Peer == "" || len(in.Addresses) == 0 || !due {
 		return
 	}
 	c.reached[in.Peer] = met

@@ -76,6 +76,10 @@ func TestContacts_BadAddressesAreRefused(t *testing.T) {
 	if got := r.contacts.reached["p"].Addresses; !slices.Equal(got, many[:maxContactAddresses]) {
 		t.Errorf("addresses %v, want the first %d", got, maxContactAddresses)
 	}
+	r.feed(Reached{"p", []string{good}})
+	if got := r.contacts.reached["p"].Addresses; len(got) != maxContactAddresses || got[0] != good {
+		t.Errorf("addresses %v, want the new one first and %d in all", got, maxContactAddresses)
+	}
 }
 
 func TestContacts_TheOldestGoes(t *testing.T) {
