@@ -15,10 +15,10 @@ import (
 	"github.com/proctornet/proctor/validation"
 )
 
-// Bans of the operator's, in hours.
+// Lengths of an operator's ban, in hours.
 const (
 	defaultBanHours = int32(params.BanDuration / time.Hour)
-	maxBanHours     = 24 * 365
+	MaxBanHours     = 24 * 365
 )
 
 // PeerInfo shows a peer.
@@ -184,8 +184,8 @@ func (n *Node) rpcSetBan(ctx context.Context, p api.Params) (any, error) {
 			return nil, err
 		}
 	}
-	if hours < 1 || hours > maxBanHours {
-		return nil, api.Invalid("%d hours, want 1 to %d", hours, maxBanHours)
+	if hours < 1 || hours > MaxBanHours {
+		return nil, api.Invalid("%d hours, want 1 to %d", hours, MaxBanHours)
 	}
 	return "banned", n.command(ctx, engine.BanPeer{Peer: engine.Peer(id), For: time.Duration(hours) * time.Hour})
 }

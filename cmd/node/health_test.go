@@ -28,6 +28,7 @@ func TestHealth(t *testing.T) {
 	at := func(i int) string { return filepath.Join(c.NodeDir(i), testnet.ConfigFile) }
 
 	first := start(t, "--config", at(0))
+	await(t, "the first tick", func() bool { return first.value("proctor_synced") == 1 })
 	o := proctor(t, "health", "--config", at(0))
 	if o.code != exitFailed || o.stderr != "" || !strings.Contains(o.stdout, "healthy         false\n") || !strings.Contains(o.stdout, "problem         No peer") {
 		t.Errorf("alone: exit code %d, want %d; stdout:\n%s\nstderr: %s", o.code, exitFailed, o.stdout, o.stderr)

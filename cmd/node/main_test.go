@@ -118,6 +118,10 @@ func await(t testing.TB, what string, cond func() bool) {
 	}
 }
 
+const somebody = "12D3KooWRVMEzH8G9Fgi37GdxQPFujqspnrJdNBDwDqEuKD2Z2tV"
+
+var zeros = strings.Repeat("0", 64)
+
 func TestUsage_WrongInputIsOneLine(t *testing.T) {
 	full := t.TempDir()
 	if err := os.WriteFile(filepath.Join(full, "something"), nil, 0o600); err != nil {
@@ -160,6 +164,16 @@ func TestUsage_WrongInputIsOneLine(t *testing.T) {
 		{"profile of a network", []string{"testnet", "init", "x", "--profile", "x"}, []string{`"x"`, "spec", "core"}},
 		{"network in a full directory", []string{"testnet", "init", full}, []string{full, "not empty"}},
 		{"network in a path with a quote", []string{"testnet", "init", "it's"}, []string{"it's", "quote"}},
+		{"nobody to explain", []string{"peers", "explain"}, []string{"1 arg", "0"}},
+		{"unknown command of peers", []string{"peers", "nonsense"}, []string{`"nonsense"`, "proctor peers --help"}},
+		{"explain what is no peer", []string{"peers", "explain", "12D3"}, []string{`"12D3"`, "proctor peers"}},
+		{"ban what is no peer", []string{"peers", "ban", "me"}, []string{`"me"`, "proctor peers"}},
+		{"unban what is no peer", []string{"peers", "unban", ""}, []string{`""`, "proctor peers"}},
+		{"ban for no time", []string{"peers", "ban", somebody, "--hours", "0"}, []string{"0 hours", "1 to 8760"}},
+		{"ban for too long", []string{"peers", "ban", somebody, "--hours", "8761"}, []string{"8761 hours", "1 to 8760"}},
+		{"half a ban", []string{"ban", "submit", "aa", "7"}, []string{"2 arguments", "1 (hex) or 4"}},
+		{"ban at no height", []string{"ban", "submit", zeros, "x", zeros, "00"}, []string{"height", `"x"`, "32 bits"}},
+		{"ban with half a hash", []string{"ban", "submit", "00", "7", zeros, "00"}, []string{"protxhash", "64"}},
 		{"extra argument to health", []string{"health", "extra"}, []string{`"extra"`}},
 		{"health without a configuration", []string{"health", "--config", filepath.Join(full, "none.toml")}, []string{"none.toml", "no such file"}},
 	} {

@@ -168,6 +168,9 @@ func peersBanCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
+			if hours < 1 || hours > node.MaxBanHours {
+				return unusable{fmt.Errorf("--hours: %d hours, want 1 to %d", hours, node.MaxBanHours)}
+			}
 			return say(c, path, "setban", id, "add", hours)
 		},
 	}
