@@ -5,7 +5,6 @@ import (
 	"crypto/ed25519"
 	"flag"
 	"fmt"
-	"io"
 	"log/slog"
 	"os"
 	"path/filepath"
@@ -32,6 +31,7 @@ func TestTables(t *testing.T) {
 		{"configuration.md", "settings", settings},
 		{"verdicts.md", "verdicts", verdicts},
 		{"metrics.md", "metrics", metrics},
+		{"commands.md", "methods", methods},
 	} {
 		old, err := os.ReadFile(c.file)
 		if err != nil {
@@ -111,8 +111,8 @@ func verdicts(t *testing.T) [][]string {
 	return rows
 }
 
-// metrics asks a node for what it exports.
-func metrics(t *testing.T) [][]string {
+// aNode is one that is never run.
+func aNode(t *testing.T) *node.Node {
 	network, err := testnet.NewNetwork(testnet.Options{Nodes: 4, Profile: "spec", Slot: time.Hour, Now: time.Now()})
 	if err != nil {
 		t.Fatal(err)
@@ -122,7 +122,7 @@ func metrics(t *testing.T) [][]string {
 		Identity: ed25519.NewKeyFromSeed(make([]byte, ed25519.SeedSize)),
 		DataDir:  t.TempDir(),
 		Listen:   []string{"/ip4/127.0.0.1/tcp/0"},
-		Log:      slog.New(slog.NewTextHandler(io.Discard, nil)),
+		Log:      slog.New(slog.DiscardHandler),
 
 		APIAddress: "127.0.0.1:0",
 		APICookie:  filepath.Join(t.TempDir(), "cookie"),
@@ -130,6 +130,26 @@ func metrics(t *testing.T) [][]string {
 	if err != nil {
 		t.Fatal(err)
 	}
+	return n
+}
+
+func methods(t *testing.T) [][]string {
+	n := aNode(t)
+	defer n.Close()
+	rows := [][]string{{"Method", "Parameters", "What it does"}}
+	for _, m := range n.Methods() {
+		usage := "none"
+		if m.Usage != "" {
+			usage = code(strings.ReplaceAll(m.Usage, " | ", "` or `"))
+		}
+		rows = append(rows, []string{code(m.Name), usage, m.Help})
+	}
+	return rows
+}
+
+// metrics asks a node for what it exports.
+func metrics(t *testing.T) [][]string {
+	n := aNode(t)
 	defer n.Close()
 	families, err := n.Metrics().Gather()
 	if err != nil {

@@ -10,9 +10,9 @@ import (
 	"github.com/proctornet/proctor/wire"
 )
 
-// methods is what the operator can ask of the node. Source of the ban
+// Methods is what the operator can ask of the node. Source of the ban
 // command: DIP-0031, "Ban RPC command".
-func (n *Node) methods() []api.Method {
+func (n *Node) Methods() []api.Method {
 	return []api.Method{
 		n.healthMethod(),
 		{
@@ -174,6 +174,6 @@ func (n *Node) openAPI() (err error) {
 	if n.config.APICookie == "" {
 		return fmt.Errorf("api: an address without a cookie file")
 	}
-	n.api, err = api.Listen(n.config.APIAddress, n.config.APICookie, n.methods(), n.registry)
+	n.api, err = api.Listen(n.config.APIAddress, n.config.APICookie, n.Methods(), n.registry)
 	return err
 }
