@@ -217,7 +217,7 @@ func (s *Service) scoreParams() *pubsub.PeerScoreParams {
 	}
 	if s.config.DryRun {
 		for _, t := range topics {
-			t.InvalidMessageDeliveriesWeight, t.InvalidMessageDeliveriesDecay = 0, 0
+			t.InvalidMessageDeliveriesWeight = 0
 		}
 	}
 	if !s.config.SharedAddresses {
