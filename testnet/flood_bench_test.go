@@ -55,14 +55,7 @@ func honestTime(b *testing.B, dryRun, inside, flood bool) time.Duration {
 		liar = c.stranger(0)
 	}
 	tip := c.Node(0).Snapshot().TipHeight()
-	var good, wrong []wire.PlatformBan
-	for i := range waves * perWave {
-		good = append(good, c.ban(c.evo(i%64+1), tip-500+int32(i/64)))
-		wrong = append(wrong, wire.PlatformBan{
-			ProTxHash: c.evo(i%64 + 1), SignedHeight: tip - 400 + int32(i/64),
-			QuorumHash: c.Dealer.QuorumHash, Signature: good[0].Signature,
-		})
-	}
+	good, wrong := floodBans(c, tip)
 	began := time.Now()
 	for wave := range waves {
 		for i := wave * perWave; i < (wave+1)*perWave; i++ {
@@ -81,3 +74,19 @@ func honestTime(b *testing.B, dryRun, inside, flood bool) time.Duration {
 	}
 	return took
 }
+
+// floodBans signs the honest bans and forges as many. Keys and quorum follow
+// from the seed, so that one signing serves every run.
+var floodBans = func() func(*bench, int32) (good, wrong []wire.PlatformBan) {
+	var good, wrong []wire.PlatformBan
+	return func(c *bench, tip int32) ([]wire.PlatformBan, []wire.PlatformBan) {
+		for i := len(good); i < waves*perWave; i++ {
+			good = append(good, c.ban(c.evo(i%64+1), tip-500+int32(i/64)))
+			wrong = append(wrong, wire.PlatformBan{
+				ProTxHash: c.evo(i%64 + 1), SignedHeight: tip - 400 + int32(i/64),
+				QuorumHash: c.Dealer.QuorumHash, Signature: good[0].Signature,
+			})
+		}
+		return good, wrong
+	}
+}()
