@@ -34,7 +34,11 @@ func BenchmarkFlood(b *testing.B) {
 				flooded := honestTime(b, c.dryRun, c.inside, true)
 				ratios = append(ratios, calm.Seconds()/flooded.Seconds())
 			}
-			b.ReportMetric(measure.Median(ratios), "x-undisturbed(min:0.8)")
+			aim := "(min:0.8)"
+			if c.inside {
+				aim = "(reported)"
+			}
+			b.ReportMetric(measure.Median(ratios), "x-undisturbed"+aim)
 		})
 	}
 }
