@@ -26,7 +26,9 @@ func (e *Engine) block(in Block, out *Effects) validation.Verdict {
 	switch place {
 	case chain.Known:
 		return validation.Duplicate.Verdict()
-	case chain.Early:
+	case chain.Early: // or our clock is slow, and it is the only sign that we fall behind
+		e.sync.has(in.From, e.plausible(header.Height))
+		e.fetch(out)
 		return validation.BlockEarly.Verdict()
 	case chain.Side:
 		e.chain.Keep(header)

@@ -5,7 +5,7 @@ import "github.com/proctornet/proctor/inventory"
 // deferBan keeps a ban that was not judged until it can be.
 func (e *Engine) deferBan(d inventory.Deferred, out *Effects) {
 	if d.Since.IsZero() {
-		d.Since, d.Slot = e.now, e.slot()
+		d.Since, d.Slot, d.Tip = e.now, e.slot(), e.chain.Tip().Height
 	}
 	if !e.waiting.Add(d) {
 		out.Lost++

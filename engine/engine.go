@@ -59,6 +59,9 @@ type Engine struct {
 // maxPool is the most events that wait for our turn to make a block.
 const maxPool = wire.MaxBlockEvents
 
+// maxForgotten is how many refusals one doubt forgets: a commit has its limit.
+const maxForgotten = 4096
+
 // expireEvery is how often bans and accounts whose time is up are dropped.
 const expireEvery = time.Minute
 
@@ -229,8 +232,13 @@ func (e *Engine) charge(from Peer, v validation.Verdict, evidence wire.Hash, out
 	if e.doubt.note(from, v, len(e.sync.claims), e.now) {
 		out.Doubting = true
 		e.ledger.refund(e.now.Add(-params.DoubtWindow), out)
+		forgotten := 0
 		deleteRefusals(e.refused.Drop(func(r inventory.Refusal) bool {
-			return validation.Reason(r.Verdict).Nature() == validation.OfView
+			if validation.Reason(r.Verdict).Nature() != validation.OfView || forgotten == maxForgotten {
+				return false
+			}
+			forgotten++
+			return true
 		}), out)
 	}
 }

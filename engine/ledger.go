@@ -15,6 +15,7 @@ import (
 const (
 	maxAccounts = 4096
 	maxPeerBans = 4096
+	maxRefunds  = 1024 // of one doubt: a commit has its limit
 )
 
 // Accounts and PeerBans are versions of the ledger's two books, by peerKey.
@@ -164,29 +165,42 @@ func (l *ledger) expire(now time.Time, out *Effects) {
 // refund takes back what peers were charged for our view of the chain since a
 // time: our view was wrong, or may have been.
 func (l *ledger) refund(since time.Time, out *Effects) {
+	before := len(out.Charges)
 	for _, b := range l.bans.All() {
-		rest, points := Account{Peer: b.Peer, Entries: b.Entries}.refunded(since)
-		if points == 0 || rest.Points >= params.PointsBan {
-			continue
+		if len(out.Charges)-before < maxRefunds {
+			l.refundBan(b, since, out)
 		}
-		l.lift(b.Peer, out)
-		if rest.Points > 0 {
-			l.keep(rest, out)
-		}
-		out.Charges = append(out.Charges, Charge{Peer: b.Peer, Points: -points, Total: rest.Points, Reason: b.Cause().Reason})
 	}
 	for _, a := range l.accounts.All() {
-		rest, points := a.refunded(since)
-		if points == 0 {
-			continue
+		if len(out.Charges)-before < maxRefunds {
+			l.refundAccount(a, since, out)
 		}
-		if rest.Points > 0 {
-			l.keep(rest, out)
-		} else {
-			l.drop(a.Peer, out)
-		}
-		out.Charges = append(out.Charges, Charge{Peer: a.Peer, Points: -points, Total: rest.Points, Reason: a.Entries[len(a.Entries)-1].Reason})
 	}
+}
+
+func (l *ledger) refundBan(b PeerBan, since time.Time, out *Effects) {
+	rest, points := Account{Peer: b.Peer, Entries: b.Entries}.refunded(since)
+	if points == 0 || rest.Points >= params.PointsBan {
+		return
+	}
+	l.lift(b.Peer, out)
+	if rest.Points > 0 {
+		l.keep(rest, out)
+	}
+	out.Charges = append(out.Charges, Charge{Peer: b.Peer, Points: -points, Total: rest.Points, Reason: b.Cause().Reason})
+}
+
+func (l *ledger) refundAccount(a Account, since time.Time, out *Effects) {
+	rest, points := a.refunded(since)
+	if points == 0 {
+		return
+	}
+	if rest.Points > 0 {
+		l.keep(rest, out)
+	} else {
+		l.drop(a.Peer, out)
+	}
+	out.Charges = append(out.Charges, Charge{Peer: a.Peer, Points: -points, Total: rest.Points, Reason: a.Entries[len(a.Entries)-1].Reason})
 }
 
 // standing lists the bans that are carried out.

@@ -94,7 +94,7 @@ func (s *Service) chooseDials(now time.Time) []peer.AddrInfo {
 		return dialling || s.book.banned(p) || s.host.Network().Connectedness(p) == network.Connected
 	}
 	room := min(dialsPerRound, maxDials-len(d.dialling))
-	chosen := d.book.choose(now, s.config.want-contacts-len(d.dialling), room, skip, d.random)
+	chosen := d.book.choose(now, s.config.Contacts-contacts-len(d.dialling), room, skip, d.random)
 	for _, p := range chosen {
 		d.dialling[p.ID] = struct{}{}
 	}

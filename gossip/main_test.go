@@ -11,6 +11,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"math"
 	"os"
 	"slices"
 	"strings"
@@ -104,6 +105,7 @@ func goodStatus() wire.Status {
 type backend struct {
 	mu       sync.Mutex
 	status   wire.Status
+	lowest   int32 // signed height of a ban that can be taken
 	keys     map[wire.Hash]wire.ServiceKey
 	judge    func(ctx context.Context, data []byte) validation.Verdict // nil: everything is valid
 	serve    func(wire.BlockRange) ([][]byte, error)
@@ -219,6 +221,12 @@ func (b *backend) Misbehaved(p engine.Peer, v validation.Verdict) {
 
 func (b *backend) BanSummary() wire.BanSummary { defer b.lock()(); return summary(b.bans) }
 
+func (b *backend) BanWindow() (from, to int32) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.lowest, math.MaxInt32
+}
+
 func (b *backend) BansInRange(q wire.BanRange) []wire.PlatformBan {
 	defer b.lock()()
 	var found []wire.PlatformBan
@@ -286,7 +294,7 @@ func tryPrepare(t testing.TB, n int, change ...func(*Config)) (*node, error) {
 	c := Config{
 		Backend: b, Network: "test", Identity: key(n), Listen: []string{onTCP},
 		Log: slog.New(l), Registerer: r, SharedAddresses: true,
-		want: -1, // a test says whom to dial
+		Contacts: -1, // a test says whom to dial
 	}
 	for _, f := range change {
 		f(&c)
@@ -348,7 +356,7 @@ func (n *node) ended() {
 
 func listen(addrs ...string) func(*Config)   { return func(c *Config) { c.Listen = addrs } }
 func patience(d time.Duration) func(*Config) { return func(c *Config) { c.patience = d } }
-func want(contacts int) func(*Config)        { return func(c *Config) { c.want = contacts } }
+func want(contacts int) func(*Config)        { return func(c *Config) { c.Contacts = contacts } }
 func bootstrap(peers ...*node) func(*Config) {
 	return func(c *Config) {
 		for _, p := range peers {

@@ -126,7 +126,7 @@ func (s *Service) askAround(ctx context.Context) error {
 			return nil
 		case now := <-tick.C:
 			contacts := s.gate.open()
-			if p, ok := a.choose(now, contacts, len(contacts) < s.config.want, random); ok {
+			if p, ok := a.choose(now, contacts, len(contacts) < s.config.Contacts, random); ok {
 				s.ask(ctx, p)
 			}
 		}

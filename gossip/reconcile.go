@@ -201,7 +201,7 @@ func (s *Service) compare(ctx context.Context, p peer.ID) (result string, err er
 	if err != nil {
 		return "", err
 	}
-	ranges := missing(ours, theirs)
+	ranges := missing(ours, s.inWindow(theirs))
 	if len(ranges) == 0 {
 		return resultEqual, nil
 	}
@@ -227,6 +227,13 @@ func (s *Service) compare(ctx context.Context, p peer.ID) (result string, err er
 		}
 	}
 	return resultDone, nil
+}
+
+// inWindow leaves out the heights at which we would refuse every ban: the
+// server's tip is not ours, and it must not be charged for that.
+func (s *Service) inWindow(theirs wire.BanSummary) wire.BanSummary {
+	from, to := s.config.Backend.BanWindow()
+	return slices.DeleteFunc(theirs, func(d wire.HeightDigest) bool { return d.Height < from || d.Height > to })
 }
 
 // question opens a stream and asks. The caller calls done.

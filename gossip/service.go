@@ -58,6 +58,9 @@ type Backend interface {
 
 	// BanSummary digests the bans that we serve, by height.
 	BanSummary() wire.BanSummary
+	// BanWindow is the lowest and the highest signed height of a ban that we
+	// could take now.
+	BanWindow() (from, to int32)
 	// BansInRange and BansByHash return bans that we serve.
 	BansInRange(q wire.BanRange) []wire.PlatformBan
 	BansByHash(q wire.BanHashes) []wire.PlatformBan
@@ -84,6 +87,7 @@ type Config struct {
 	Known     []peer.AddrInfo // peers that an earlier run has reached
 	Announce  []string        // multiaddresses told to peers; default: those listened on
 	SizeHint  int             // nodes expected in the network; default 10
+	Contacts  int             // contacts to keep beside the bootstrap peers; default 16, below 0 none
 
 	// SharedAddresses says that many honest peers may come from one address,
 	// as on one machine or behind one bridge.
@@ -99,7 +103,6 @@ type Config struct {
 
 	patience time.Duration                // with a connection that makes no handshake; default handshakeTimeout
 	resolver network.MultiaddrDNSResolver // of names in addresses; default the system's
-	want     int                          // contacts to keep beside the bootstrap peers; default wantContacts, below 0 none
 	room     int                          // contacts above which observers are refused; default keepConnsAbove
 }
 
@@ -139,8 +142,8 @@ func New(c Config) (*Service, error) {
 	if c.patience == 0 {
 		c.patience = handshakeTimeout
 	}
-	if c.want == 0 {
-		c.want = wantContacts
+	if c.Contacts == 0 {
+		c.Contacts = wantContacts
 	}
 	if c.room == 0 {
 		c.room = keepConnsAbove

@@ -40,6 +40,7 @@ type Deferred struct {
 	Why   Why
 	Since time.Time // when it was first deferred
 	Slot  uint64    // then
+	Tip   int32     // our tip's height then
 }
 
 // Now is what decides who has waited long enough.
@@ -66,6 +67,13 @@ func (d Deferred) due(n Now) bool {
 // Held reports whether d has waited for our tip as long as a ban may: that
 // many whole slots, as the one in which it came may have been over at once.
 func (d Deferred) Held(slot uint64) bool { return slot > d.Slot+params.HoldSlots }
+
+// outgrown reports whether d was inside the height window when it came and is
+// not any more. Its sender is not to blame for our delay.
+func (d Deferred) outgrown(tip int32) bool {
+	lowest := int64(d.Ban.SignedHeight) + params.BanWindow
+	return int64(d.Tip) <= lowest && lowest < int64(tip)
+}
 
 // Pool keeps the bans that wait, and the hashes of those for which there was
 // no room. DIP-0031 does not count them as received. It is not persisted:
@@ -121,7 +129,7 @@ func (p *Pool) Add(d Deferred) bool {
 func (p *Pool) Due(n Now) (due []Deferred, lost int) {
 	for id, d := range p.deferred {
 		switch {
-		case n.Time.Sub(d.Since) > MaxDeferredTime:
+		case n.Time.Sub(d.Since) > MaxDeferredTime, d.outgrown(n.Tip):
 			p.remove(id)
 			lost++
 		case d.due(n):

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/proctornet/proctor/engine"
+	"github.com/proctornet/proctor/inventory"
 	"github.com/proctornet/proctor/validation"
 	"github.com/proctornet/proctor/validation/verify"
 	"github.com/proctornet/proctor/wire"
@@ -20,7 +21,10 @@ const operator = engine.Peer("")
 // peer's, stores it and sends it to all peers. One that was accepted before is
 // sent once more: the first time may have been in vain.
 func (n *Node) SubmitBan(ctx context.Context, ban []byte) validation.Verdict {
-	v := n.judge(ctx, engine.TopicPlatformBan, operator, ban, true)
+	v := n.judge(ctx, engine.TopicPlatformBan, operator, ban, false)
+	if v.Reason == validation.Ahead {
+		n.putOff(operator, ban, inventory.Ahead)
+	}
 	if m, err := wire.ParsePlatformBan(ban); err == nil && v.Reason == validation.Duplicate {
 		n.tell(engine.Announce{Message: m})
 	}

@@ -19,13 +19,26 @@ const shareSlack = 6
 // lowestShared is the lowest signed height of the bans that we share.
 func lowestShared(s *engine.Snapshot) int32 { return s.Tip.Height - params.BanWindow + shareSlack }
 
+// A node that is not synced shares nothing: it does not know what its peers
+// would find too old.
 func (b *backend) BanSummary() wire.BanSummary {
 	s := b.node().Snapshot()
+	if !s.IsSynced {
+		return nil
+	}
 	return inventory.Summary(s.Accepted, lowestShared(s))
+}
+
+func (b *backend) BanWindow() (from, to int32) {
+	tip := b.node().Snapshot().TipHeight()
+	return tip - params.BanWindow, tip
 }
 
 func (b *backend) BansInRange(q wire.BanRange) []wire.PlatformBan {
 	s := b.node().Snapshot()
+	if !s.IsSynced {
+		return nil
+	}
 	return inventory.Range(s.Accepted, q, lowestShared(s))
 }
 

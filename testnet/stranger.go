@@ -49,6 +49,7 @@ func newSpeaker(n *Network, identity ed25519.PrivateKey, b gossip.Backend, targe
 		Log:             slog.New(slog.DiscardHandler),
 		Registerer:      prometheus.NewRegistry(),
 		Bootstrap:       targets,
+		Contacts:        -1, // it meets nobody else
 		SizeHint:        len(n.Members),
 		SharedAddresses: true,
 	})
@@ -113,6 +114,7 @@ func (b Bystander) ServiceKey(proTx wire.Hash) (wire.ServiceKey, bool) {
 // Blocks, bans and addresses: there are none.
 func (b Bystander) Blocks(wire.BlockRange) ([][]byte, error)     { return nil, errors.New("no blocks") }
 func (b Bystander) BanSummary() wire.BanSummary                  { return nil }
+func (b Bystander) BanWindow() (from, to int32)                  { return 0, 0 }
 func (b Bystander) BansInRange(wire.BanRange) []wire.PlatformBan { return nil }
 func (b Bystander) BansByHash(wire.BanHashes) []wire.PlatformBan { return nil }
 func (b Bystander) Registered() []peer.AddrInfo                  { return nil }
