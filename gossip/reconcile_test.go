@@ -57,6 +57,22 @@ func TestReconcile_MissingBansAreFetched(t *testing.T) {
 	}
 }
 
+// What we would find too old is not asked for: its server would be charged for
+// a tip that is not ours.
+func TestReconcile_FetchesNothingOutsideTheWindow(t *testing.T) {
+	a, b := run(t, 1), run(t, 2)
+	a.set(func(b *backend) { b.lowest = 8 })
+	old, fresh := bansAt(6, 7), bansAt(8, 9)
+	b.has(append(old, fresh...)...)
+	meet(t, a, b)
+	await(t, "what is inside", func() bool { return slices.Equal(a.inventoryOf(), sorted(fresh...)) })
+	for _, m := range old {
+		if a.hasJudged(string(m.Bytes())) {
+			t.Errorf("the ban at %d was fetched", m.SignedHeight)
+		}
+	}
+}
+
 func TestReconcile_Counts(t *testing.T) {
 	a, b := unsynced(run(t, 1)), unsynced(run(t, 2))
 	a.has(bansAt(5, 6)...)

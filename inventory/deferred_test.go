@@ -303,3 +303,30 @@ func TestPool_Forget(t *testing.T) {
 		t.Errorf("asked %q for %d bans, want the peer that is left", peer, len(hashes))
 	}
 }
+
+// A ban that was inside the window when it came and is not any more is
+// dropped: its sender is not to blame for our delay. One that was outside
+// already is judged.
+func TestPool_WhatOutgrowsTheWindowIsDropped(t *testing.T) {
+	for _, c := range []struct {
+		tipThen, tipNow int32
+		lost            bool
+	}{
+		{626, 626, false}, // the last height at which 50 is inside
+		{626, 627, true},
+		{50, 5000, true},
+		{627, 628, false},
+		{627, 5000, false},
+	} {
+		p := NewPool()
+		d := deferred("p", 1)
+		d.Tip = c.tipThen
+		p.Add(d)
+		n := settled
+		n.Tip = c.tipNow
+		due, lost := p.Due(n)
+		if (lost == 1) != c.lost || (len(due) == 1) == c.lost {
+			t.Errorf("signed at 50, tip %d, then %d: %d due, %d lost; want lost %t", c.tipThen, c.tipNow, len(due), lost, c.lost)
+		}
+	}
+}

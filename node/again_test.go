@@ -1,6 +1,8 @@
 package node_test
 
 import (
+	"log/slog"
+	"slices"
 	"testing"
 
 	"github.com/proctornet/proctor/engine"
@@ -85,6 +87,43 @@ func TestBan_ReceivedAsTheProfileSays(t *testing.T) {
 			t.Errorf("%s: judged %s after a restart, want %s", profile, v.Reason, again)
 		}
 		stop()
+	}
+}
+
+// A node shows what is safely inside the window, and nothing before it knows
+// where the network stands: what its peers find too old would cost it points.
+func TestShare_OnlyWhatPeersCanTake(t *testing.T) {
+	network, dir := frozenNetwork(t, 4, "spec")
+	n, stop := startNode(t, network, dir)
+	tip := n.Snapshot().TipHeight()
+	for i, height := range []int32{tip - 576, tip - 571, tip - 570, tip} {
+		if v := n.JudgeFrom(t.Context(), "one", signed(t, network, i+1, height).Bytes()); !v.OK() {
+			t.Fatalf("judged %s", v.Reason)
+		}
+	}
+	want := []int32{tip - 570, tip}
+	var heights, served []int32
+	for _, d := range n.Shares() {
+		heights = append(heights, d.Height)
+	}
+	for _, m := range n.SharesRange() {
+		served = append(served, m.SignedHeight)
+	}
+	if !slices.Equal(heights, want) || !slices.Equal(served, want) {
+		t.Errorf("shows heights %v, serves %v, want %v", heights, served, want)
+	}
+	stop()
+
+	resting, err := node.New(node.Config{
+		Genesis: network.Genesis, Identity: network.Members[0].Service, DataDir: dir,
+		Listen: []string{"/ip4/127.0.0.1/tcp/0"}, Log: slog.New(slog.DiscardHandler),
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resting.Close()
+	if resting.Snapshot().Accepted.Len() != 4 || resting.Shares() != nil || resting.SharesRange() != nil {
+		t.Errorf("a node that is not synced has %d bans and shares %v, %v", resting.Snapshot().Accepted.Len(), resting.Shares(), resting.SharesRange())
 	}
 }
 

@@ -159,3 +159,18 @@ func (b *bench) pause() {
 	began := time.Now()
 	b.await("a while", func() bool { return time.Since(began) > b.Genesis.Slot()/4 })
 }
+
+// What an operator hands in one block early waits like a peer's, and is
+// accepted when the block comes.
+func TestSubmit_AheadOfTheTipWaits(t *testing.T) {
+	o := moving("spec")
+	o.Slot = time.Second
+	b := newBench(t, o)
+	b.start(0, 1)
+	b.await("a new block", func() bool { return b.Node(1).Snapshot().TipHeight() > 619 })
+	m := b.ban(b.evo(1), b.Node(1).Snapshot().TipHeight()+1)
+	if v := b.Node(1).SubmitBan(b.ctx, m.Bytes()); v.Reason != validation.Ahead && !v.OK() { // or the block was faster
+		t.Errorf("judged %s, want %s", v.Reason, validation.Ahead)
+	}
+	b.await("the ban on both", func() bool { return b.accepted(0, m) && b.accepted(1, m) })
+}
