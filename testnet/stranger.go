@@ -5,8 +5,10 @@ import (
 	"crypto/ed25519"
 	"errors"
 	"log/slog"
+	"slices"
 
 	"github.com/libp2p/go-libp2p/core/peer"
+	"github.com/multiformats/go-multiaddr"
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/proctornet/proctor/chain"
@@ -38,8 +40,18 @@ func NewInsider(n *Network, i int, targets []peer.AddrInfo) (*Stranger, error) {
 	return newSpeaker(n, m.Service, Bystander{n.Genesis, m.ProTxHash, "insider"}, targets)
 }
 
+// newSpeaker dials over TCP: the QUIC library leaves goroutines behind when a
+// host closes at a certain moment of a dial, and who is banned dials for ever.
 func newSpeaker(n *Network, identity ed25519.PrivateKey, b gossip.Backend, targets []peer.AddrInfo) (*Stranger, error) {
 	s := &Stranger{done: make(chan error, 1)}
+	var overTCP []peer.AddrInfo
+	for _, t := range targets {
+		addrs := slices.DeleteFunc(slices.Clone(t.Addrs), func(a multiaddr.Multiaddr) bool {
+			_, err := a.ValueForProtocol(multiaddr.P_TCP)
+			return err != nil
+		})
+		overTCP = append(overTCP, peer.AddrInfo{ID: t.ID, Addrs: addrs})
+	}
 	var err error
 	s.service, err = gossip.New(gossip.Config{
 		Backend:         b,
@@ -48,7 +60,7 @@ func newSpeaker(n *Network, identity ed25519.PrivateKey, b gossip.Backend, targe
 		Listen:          []string{"/ip4/127.0.0.1/tcp/0"},
 		Log:             slog.New(slog.DiscardHandler),
 		Registerer:      prometheus.NewRegistry(),
-		Bootstrap:       targets,
+		Bootstrap:       overTCP,
 		Contacts:        -1, // it meets nobody else
 		SizeHint:        len(n.Members),
 		SharedAddresses: true,
