@@ -116,8 +116,8 @@ func (b bed) sendAndKill(t testing.TB, node *process, number int, target peer.Ad
 	})
 	select {
 	case <-w.enough:
-	case <-time.After(limit / 4): // any moment will do; that all bans are taken in the end is asked later
-		t.Logf("the node passed on %d bans in %s, %d were waited for", len(w.bans()), limit/4, after)
+	case <-time.After(limit):
+		t.Fatalf("the node passed on %d bans in %s, want %d", len(w.bans()), limit, after)
 	}
 	if later > 0 {
 		<-time.After(later)
