@@ -5,8 +5,11 @@
 build:
 	go build -o bin/proctor ./cmd/node
 
+# Simulations have one goroutine, so they and what takes long for other reasons
+# run without the race detector.
 test: lint
-	go test -race ./...
+	go test -race -timeout 20m ./...
+	go test -run 'TestSimulation_|TestDemo_' ./testnet ./cmd/node
 
 lint:
 	test -z "$$(gofmt -l .)" || { gofmt -l .; exit 1; }

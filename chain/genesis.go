@@ -20,8 +20,9 @@ import (
 
 // Limits of a genesis file.
 const (
-	MaxGenesisSize  = 16 << 20 // bytes
-	MaxGenesisNodes = 10_000
+	MaxGenesisSize  = 64 << 20 // bytes
+	MaxGenesisNodes = 100_000
+	MaxGrants       = 100_000
 	MinSlot         = 50 * time.Millisecond
 	MaxSlot         = time.Hour
 
@@ -45,6 +46,21 @@ type Genesis struct {
 	Authorities    []wire.Hash    `json:"authorities"`
 	Nodes          []GenesisNode  `json:"nodes"`
 	PlatformQuorum *GenesisQuorum `json:"platform_quorum,omitempty"`
+
+	// StakingRequirement is what a service node must have staked to be active;
+	// 0 needs no stake. Grants are all the stake there is.
+	StakingRequirement uint64  `json:"staking_requirement,omitempty"`
+	Grants             []Grant `json:"grants,omitempty"`
+
+	// NoBrake lets any number of nodes be decommissioned at once, as in the
+	// published rules, which know no brake (DESIGN.md section 6, rule 8).
+	NoBrake bool `json:"no_brake,omitempty"`
+}
+
+// Grant is stake that a staker owns from the start.
+type Grant struct {
+	Staker wire.StakerKey `json:"staker"`
+	Amount uint64         `json:"amount"` // units of stake
 }
 
 // GenesisNode registers one service node at height 0.
@@ -58,6 +74,10 @@ type GenesisNode struct {
 	// Addresses are multiaddresses. A node registered without any is
 	// PoSe-banned until an update-service names one (spec/dash.md 2.3).
 	Addresses []string `json:"addresses"`
+
+	// Stakes are taken out of the stakers' grants. A node with less than the
+	// requirement awaits the rest.
+	Stakes []Grant `json:"stakes,omitempty"`
 }
 
 // GenesisQuorum is a platform quorum that stands until DKG can make one.
@@ -131,6 +151,9 @@ func (g Genesis) check() error {
 		known[n.ProTxHash] = n
 		services[n.ServiceKey] = true
 	}
+	if err := g.checkStakes(); err != nil {
+		return err
+	}
 	if len(g.Authorities) < 1 {
 		return errors.New("no authority: nobody could make a block")
 	}
@@ -143,6 +166,48 @@ func (g Genesis) check() error {
 		return nil
 	}
 	return g.PlatformQuorum.check(known)
+}
+
+// checkStakes takes the nodes' stakes out of the grants.
+func (g Genesis) checkStakes() error {
+	if n := len(g.Grants); n > MaxGrants {
+		return fmt.Errorf("%d grants, at most %d", n, MaxGrants)
+	}
+	left := make(map[wire.StakerKey]uint64, len(g.Grants))
+	var total uint64
+	for _, s := range g.Grants {
+		if _, twice := left[s.Staker]; twice || s.Staker == (wire.StakerKey{}) || s.Amount == 0 {
+			return fmt.Errorf("grant of %d to %s: the staker is zero or stands twice, or the amount is zero", s.Amount, s.Staker)
+		}
+		if total+s.Amount < total {
+			return errors.New("the grants together exceed 64 bits")
+		}
+		total += s.Amount
+		left[s.Staker] = s.Amount
+	}
+	pledges := make(map[wire.StakerKey]int)
+	for _, n := range g.Nodes {
+		if len(n.Stakes) > params.MaxStakers {
+			return fmt.Errorf("node %q has %d stakers, at most %d", n.Name, len(n.Stakes), params.MaxStakers)
+		}
+		var staked uint64
+		seen := make(map[wire.StakerKey]bool)
+		for _, s := range n.Stakes {
+			if seen[s.Staker] || s.Amount == 0 || s.Amount > left[s.Staker] {
+				return fmt.Errorf("node %q: stake of %d by %s: it stands twice, is zero, or more than the %d left of the grant", n.Name, s.Amount, s.Staker, left[s.Staker])
+			}
+			if pledges[s.Staker]++; pledges[s.Staker] > params.MaxStakerPledges {
+				return fmt.Errorf("staker %s has stakes in more than %d nodes", s.Staker, params.MaxStakerPledges)
+			}
+			seen[s.Staker] = true
+			left[s.Staker] -= s.Amount
+			staked += s.Amount
+		}
+		if staked > g.StakingRequirement {
+			return fmt.Errorf("node %q has a stake of %d, the requirement is %d", n.Name, staked, g.StakingRequirement)
+		}
+	}
+	return nil
 }
 
 func (q GenesisQuorum) check(nodes map[wire.Hash]GenesisNode) error {

@@ -116,67 +116,6 @@ func TestGenesis_HashIsStable(t *testing.T) {
 	}
 }
 
-// A chain that was restored judges like the one that was stored.
-func TestChain_RestoredJudgesAlike(t *testing.T) {
-	g, keys := two()
-	before := New(g)
-	var stored []wire.Hash
-	headers := []wire.Header{}
-	for slot := uint64(1); slot <= 5; slot++ {
-		h := next(before.Tip(), slot, keys[slot%2])
-		before.Extend(h)
-		headers, stored = append(headers, h), append(stored, h.Hash())
-	}
-	after := New(g)
-	after.Restore(before.Tip(), stored)
-	candidates := append(headers,
-		next(before.Tip(), 6, keys[0]), next(before.Tip(), 6, keys[1]), next(before.Tip(), 5, keys[1]), next(before.Tip(), 90, keys[0]),
-		next(Tip{4, 4, stored[3]}, 6, keys[0]), next(Tip{0, 0, g.Hash()}, 6, keys[0]), next(Tip{9, 5, wire.Hash{7}}, 6, keys[0]))
-	for i, h := range candidates {
-		wantPlace, wantErr := before.Judge(h, 6)
-		place, err := after.Judge(h, 6)
-		if place != wantPlace || (err == nil) != (wantErr == nil) {
-			t.Errorf("header %d: place %d, %v; before the restart %d, %v", i, place, err, wantPlace, wantErr)
-		}
-	}
-}
-
-// The hash leaves the signature out, so anybody can make variants of a known
-// header. They are not known: each would cost its maker nothing.
-func TestChain_VariantsOfAKnownHeaderAreForged(t *testing.T) {
-	g, keys := two()
-	c := New(g)
-	h := next(c.Tip(), 1, keys[1])
-	c.Extend(h)
-	if place, err := c.Judge(h, 1); place != Known || err != nil {
-		t.Errorf("place %d, %v; want %d", place, err, Known)
-	}
-	h.Signature[0] ^= 1
-	if _, err := c.Judge(h, 1); !errors.Is(err, ErrAuthor) {
-		t.Errorf("with another signature: %v, want ErrAuthor", err)
-	}
-}
-
-// A header of any kind makes no panic and, when judged twice, no difference.
-func TestChain_JudgeIsARead(t *testing.T) {
-	g, keys := two()
-	c := New(g)
-	for i := range 64 {
-		h := wire.Header{Height: int32(i%4 - 1), Slot: uint64(i % 8), Parent: []wire.Hash{g.Hash(), {9}}[i%2]}
-		if i%3 > 0 {
-			h = signed(h, keys[i%2])
-		}
-		place, err := c.Judge(h, 3)
-		again, errAgain := c.Judge(h, 3)
-		if place != again || (err == nil) != (errAgain == nil) {
-			t.Errorf("%+v: %d, %v and then %d, %v", h, place, err, again, errAgain)
-		}
-		if known := errors.Is(err, ErrAuthor) || errors.Is(err, ErrSlot) || errors.Is(err, ErrHeight); err != nil && !known || (err == nil) != (place > 0) {
-			t.Errorf("%+v: place %d and error %v", h, place, err)
-		}
-	}
-}
-
 func TestGenesis_SlotsMeetWithoutGaps(t *testing.T) {
 	g, _ := two()
 	for _, g.SlotMillis = range []int64{50, 1000, 3_600_000} {
@@ -186,5 +125,174 @@ func TestGenesis_SlotsMeetWithoutGaps(t *testing.T) {
 				t.Errorf("slot %d of %d ms does not reach from %s to %s", slot, g.SlotMillis, begin, end)
 			}
 		}
+	}
+}
+
+func TestGenesis_Slots(t *testing.T) {
+	g, _ := two()
+	for _, c := range []struct {
+		after time.Duration
+		want  uint64
+	}{{-time.Hour, 0}, {0, 0}, {999 * time.Millisecond, 0}, {time.Second, 1}, {10 * time.Hour, 36000}} {
+		if got := g.SlotAt(g.Time.Add(c.after)); got != c.want {
+			t.Errorf("slot %s after the genesis is %d, want %d", c.after, got, c.want)
+		}
+	}
+	if got := g.SlotAt(g.SlotStart(77)); got != 77 {
+		t.Errorf("slot 77 starts in slot %d", got)
+	}
+	if g.Authority(0) != g.Authorities[0] || g.Authority(3) != g.Authorities[1] {
+		t.Error("authorities do not take turns")
+	}
+}
+
+func TestGenesis_HashIsTheNetworks(t *testing.T) {
+	g, _ := two()
+	elsewhere := g
+	elsewhere.Time = g.Time.In(time.FixedZone("x", 3600))
+	if elsewhere.Hash() != g.Hash() {
+		t.Error("the hash depends on the time zone")
+	}
+	b, err := json.Marshal(g)
+	if err != nil {
+		t.Fatal(err)
+	}
+	read, err := ParseGenesis(b)
+	if err != nil || read.Hash() != g.Hash() {
+		t.Errorf("after writing and reading the hash is %s, %v; want %s", read.Hash(), err, g.Hash())
+	}
+	other := g
+	other.SlotMillis++
+	if other.Hash() == g.Hash() {
+		t.Error("another network has the same hash")
+	}
+}
+
+func TestParseGenesis_Refuses(t *testing.T) {
+	quorum := func(g *Genesis) *GenesisQuorum {
+		g.PlatformQuorum = &GenesisQuorum{MadeBy: TrustedDealer, Threshold: 1, Members: []wire.Hash{{1}}}
+		return g.PlatformQuorum
+	}
+	for _, c := range []struct {
+		name   string
+		change func(*Genesis)
+		want   string
+	}{
+		{"nothing wrong", func(*Genesis) {}, ""},
+		{"a quorum", func(g *Genesis) { quorum(g) }, ""},
+		{"network", func(g *Genesis) { g.Network = "moon" }, "known: devnet"},
+		{"profile", func(g *Genesis) { g.Profile = "x" }, "known: spec"},
+		{"short slot", func(g *Genesis) { g.SlotMillis = 49 }, "slot_ms is 49, want 50"},
+		{"long slot", func(g *Genesis) { g.SlotMillis = 3_600_001 }, "slot_ms is 3600001"},
+		{"no nodes", func(g *Genesis) { g.Nodes = nil }, "0 nodes, want 1"},
+		{"too many nodes", func(g *Genesis) { g.Nodes = make([]GenesisNode, MaxGenesisNodes+1) }, "100001 nodes"},
+		{"a node twice", func(g *Genesis) { g.Nodes[1].ProTxHash = g.Nodes[0].ProTxHash }, "stands twice"},
+		{"a node without hash", func(g *Genesis) { g.Nodes[1].ProTxHash = wire.Hash{} }, "is zero"},
+		{"many addresses", func(g *Genesis) { g.Nodes[0].Addresses = make([]string, 5) }, "5 addresses, at most 4"},
+		{"no authority", func(g *Genesis) { g.Authorities = nil }, "no authority"},
+		{"unknown authority", func(g *Genesis) { g.Authorities[0] = wire.Hash{99} }, "not among the nodes"},
+		{"quorum by nobody", func(g *Genesis) { quorum(g).MadeBy = "" }, `made_by is ""`},
+		{"quorum before the genesis", func(g *Genesis) { quorum(g).MinedHeight = -1 }, "mined_height is -1"},
+		{"threshold zero", func(g *Genesis) { quorum(g).Threshold = 0 }, "threshold is 0 of 1"},
+		{"threshold above size", func(g *Genesis) { quorum(g).Threshold = 2 }, "threshold is 2 of 1"},
+		{"member unknown", func(g *Genesis) { quorum(g).Members[0] = wire.Hash{99} }, "is not an evonode"},
+		{"member regular", func(g *Genesis) { quorum(g); g.Nodes[0].Evo = false }, "is not an evonode"},
+	} {
+		g, _ := two()
+		c.change(&g)
+		b, err := json.Marshal(g)
+		if err != nil {
+			t.Fatal(err)
+		}
+		checkGenesis(t, c.name, b, c.want)
+	}
+	g, _ := two()
+	b, _ := json.Marshal(g)
+	checkGenesis(t, "trailing data", append(b, "{}"...), "follows the closing brace")
+	checkGenesis(t, "unknown key", []byte(`{"netwerk":"devnet"}`), `unknown field "netwerk"`)
+	checkGenesis(t, "not JSON", []byte(`x`), "invalid character")
+	checkGenesis(t, "bad hash", []byte(`{"authorities":["00"]}`), "want 64 hex digits")
+	checkGenesis(t, "too large", make([]byte, MaxGenesisSize+1), "at most")
+}
+
+func checkGenesis(t *testing.T, name string, b []byte, want string) {
+	t.Helper()
+	_, err := ParseGenesis(b)
+	if want == "" {
+		if err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+		return
+	}
+	if !errors.Is(err, ErrGenesis) || !strings.Contains(err.Error(), want) {
+		t.Errorf("%s: error %v, want one with %q", name, err, want)
+	}
+}
+
+func FuzzParseGenesis(f *testing.F) {
+	g, _ := two()
+	b, err := json.Marshal(g)
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Add(b)
+	f.Fuzz(func(t *testing.T, b []byte) {
+		g, err := ParseGenesis(b)
+		if err != nil {
+			return
+		}
+		New(g) // what is read can be used
+		g.Hash()
+	})
+}
+
+func TestParseGenesis_RefusesStakesThatAreNotThere(t *testing.T) {
+	a, b := wire.StakerKey{1}, wire.StakerKey{2}
+	for _, c := range []struct {
+		name   string
+		change func(*Genesis)
+		want   string
+	}{
+		{"nothing wrong: two stakers, one awaits the rest", func(*Genesis) {}, ""},
+		{"the whole grant in two nodes", func(g *Genesis) { g.Nodes[1].Stakes[0].Amount = 40 }, ""},
+		{"no grants and no stakes", func(g *Genesis) { g.Grants, g.Nodes[0].Stakes, g.Nodes[1].Stakes = nil, nil, nil }, ""},
+		{"too many grants", func(g *Genesis) { g.Grants = make([]Grant, MaxGrants+1) }, "100001 grants, at most 100000"},
+		{"grant to nobody", func(g *Genesis) { g.Grants[1].Staker = wire.StakerKey{} }, "grant of 100 to 00"},
+		{"grant that stands twice", func(g *Genesis) { g.Grants[1].Staker = a }, "grant of 100 to 01"},
+		{"grant of nothing", func(g *Genesis) { g.Grants[0].Amount = 0 }, "grant of 0"},
+		{"all 64 bits", func(g *Genesis) { g.Grants[0].Amount = 1<<64 - 1 - 100 }, ""},
+		{"grants that wrap", func(g *Genesis) { g.Grants[0].Amount = 1<<64 - 100 }, "together exceed 64 bits"},
+		{"more stakers than a node may have", func(g *Genesis) { g.Nodes[0].Stakes = make([]Grant, 11) }, "has 11 stakers, at most 10"},
+		{"staker that stands twice in a node", func(g *Genesis) { g.Nodes[0].Stakes[1].Staker = a }, "stake of 40 by 01"},
+		{"stake of nothing", func(g *Genesis) { g.Nodes[0].Stakes[0].Amount = 0 }, "stake of 0"},
+		{"stake without a grant", func(g *Genesis) { g.Nodes[0].Stakes[0].Staker = wire.StakerKey{3} }, "more than the 0 left"},
+		{"stakes that spend a grant twice", func(g *Genesis) { g.Nodes[1].Stakes[0].Amount = 41 }, "more than the 40 left"},
+		{"the requirement exceeded", func(g *Genesis) { g.Nodes[0].Stakes[1].Amount = 41 }, "has a stake of 101, the requirement is 100"},
+		{"stake where none is required", func(g *Genesis) { g.StakingRequirement = 0 }, "the requirement is 0"},
+		{"as many nodes as a staker may have", func(g *Genesis) { stakeInMany(g, 64) }, ""},
+		{"one node more", func(g *Genesis) { stakeInMany(g, 65) }, "stakes in more than 64 nodes"},
+	} {
+		g, _ := two()
+		g.StakingRequirement = 100
+		g.Grants = []Grant{{a, 100}, {b, 100}}
+		g.Nodes[0].Stakes = []Grant{{a, 60}, {b, 40}}
+		g.Nodes[1].Stakes = []Grant{{a, 30}}
+		c.change(&g)
+		file, err := json.Marshal(g)
+		if err != nil {
+			t.Fatal(err)
+		}
+		checkGenesis(t, c.name, file, c.want)
+	}
+}
+
+// stakeInMany makes n nodes in which one staker has a stake.
+func stakeInMany(g *Genesis, n int) {
+	g.Nodes[0].Stakes, g.Nodes[1].Stakes = nil, nil
+	for i := len(g.Nodes); i < n; i++ {
+		g.Nodes = append(g.Nodes, GenesisNode{ProTxHash: wire.Hash{byte(i + 1)}, ServiceKey: wire.ServiceKey{byte(i + 1)}})
+	}
+	for i := range g.Nodes {
+		g.Nodes[i].Stakes = []Grant{{g.Grants[0].Staker, 1}}
 	}
 }

@@ -11,6 +11,8 @@ import (
 	"github.com/libp2p/go-libp2p/core/peer"
 	"github.com/multiformats/go-multiaddr"
 
+	"github.com/proctornet/proctor/bls"
+	"github.com/proctornet/proctor/chain"
 	"github.com/proctornet/proctor/params"
 	"github.com/proctornet/proctor/wire"
 )
@@ -24,7 +26,7 @@ func (c Config) check() error {
 		return fmt.Errorf("network: %w", err)
 	}
 	for _, s := range Settings() {
-		if s.path && s.Value(&c) == "" {
+		if s.path && !s.none && s.Value(&c) == "" {
 			return fmt.Errorf("%s is empty: %s", s.Key, s.Help)
 		}
 		if s.list != nil && len(*s.list(&c)) > maxAddresses {
@@ -81,6 +83,25 @@ func (c Config) Node() (wire.Hash, error) {
 		return h, fmt.Errorf("protx_hash: %w", err)
 	}
 	return h, nil
+}
+
+// Operator reads the operator key of the service node this is, which must be
+// the registered one if the node is in the genesis. It reports false for a
+// node that never votes: an observer, or one without an operator_key.
+func (c Config) Operator(g chain.Genesis) (key bls.SecretKey, votes bool, err error) {
+	node, err := c.Node()
+	if err != nil || node.IsZero() || c.OperatorKey == "" {
+		return bls.SecretKey{}, false, err
+	}
+	if key, err = ReadOperatorKey(c.OperatorKey); err != nil {
+		return bls.SecretKey{}, false, err
+	}
+	public := wire.OperatorKey(key.PublicKey().Bytes())
+	i := slices.IndexFunc(g.Nodes, func(n chain.GenesisNode) bool { return n.ProTxHash == node })
+	if i >= 0 && g.Nodes[i].OperatorKey != public {
+		return bls.SecretKey{}, false, fmt.Errorf("operator key: %s holds the key of %s, but service node %s is registered with %s", c.OperatorKey, public, node, g.Nodes[i].OperatorKey)
+	}
+	return key, true, nil
 }
 
 // Peers returns the bootstrap peers, one entry for all addresses of a peer.

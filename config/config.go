@@ -21,16 +21,17 @@ const EnvPrefix = "PROCTOR_"
 // Config is a node's configuration. Paths are relative to the file's
 // directory until Load has made them absolute.
 type Config struct {
-	Network    string  `toml:"network"`
-	Genesis    string  `toml:"genesis"`
-	DataDir    string  `toml:"data_dir"`
-	ServiceKey string  `toml:"service_key"`
-	ProTxHash  string  `toml:"protx_hash"`
-	Penalties  string  `toml:"penalties"`
-	P2P        P2P     `toml:"p2p"`
-	API        API     `toml:"api"`
-	Metrics    Metrics `toml:"metrics"`
-	Log        Log     `toml:"log"`
+	Network     string  `toml:"network"`
+	Genesis     string  `toml:"genesis"`
+	DataDir     string  `toml:"data_dir"`
+	ServiceKey  string  `toml:"service_key"`
+	OperatorKey string  `toml:"operator_key"`
+	ProTxHash   string  `toml:"protx_hash"`
+	Penalties   string  `toml:"penalties"`
+	P2P         P2P     `toml:"p2p"`
+	API         API     `toml:"api"`
+	Metrics     Metrics `toml:"metrics"`
+	Log         Log     `toml:"log"`
 }
 
 // What happens to peers that offend.
@@ -66,15 +67,16 @@ type Log struct {
 // Default returns the configuration that a file changes.
 func Default() Config {
 	return Config{
-		Network:    "devnet",
-		Genesis:    "genesis.json",
-		DataDir:    "data",
-		ServiceKey: "service.key",
-		Penalties:  Enforce,
-		P2P:        P2P{Listen: []string{"/ip4/0.0.0.0/udp/19850/quic-v1", "/ip4/0.0.0.0/tcp/19850"}},
-		API:        API{Listen: "127.0.0.1:9465", Cookie: "api.cookie"},
-		Metrics:    Metrics{Listen: "127.0.0.1:9464"},
-		Log:        Log{Level: "info", Format: "text"},
+		Network:     "devnet",
+		Genesis:     "genesis.json",
+		DataDir:     "data",
+		ServiceKey:  "service.key",
+		OperatorKey: "operator.key",
+		Penalties:   Enforce,
+		P2P:         P2P{Listen: []string{"/ip4/0.0.0.0/udp/19850/quic-v1", "/ip4/0.0.0.0/tcp/19850"}},
+		API:         API{Listen: "127.0.0.1:9465", Cookie: "api.cookie"},
+		Metrics:     Metrics{Listen: "127.0.0.1:9464"},
+		Log:         Log{Level: "info", Format: "text"},
 	}
 }
 
@@ -86,6 +88,7 @@ type Setting struct {
 	text func(*Config) *string   // where it is stored, if it is one text
 	list func(*Config) *[]string // or if it is a list
 	path bool                    // names a file or directory
+	none bool                    // a path that may be empty, for no file
 }
 
 // Settings lists every key in the order of the documentation.
@@ -95,6 +98,7 @@ func Settings() []Setting {
 		{Key: "genesis", Help: "genesis file, the same on every node", path: true, text: func(c *Config) *string { return &c.Genesis }},
 		{Key: "data_dir", Help: "directory of the database", path: true, text: func(c *Config) *string { return &c.DataDir }},
 		{Key: "service_key", Help: "file of the Ed25519 service key, mode 0600", path: true, text: func(c *Config) *string { return &c.ServiceKey }},
+		{Key: "operator_key", Help: "file of the BLS operator key, mode 0600; empty for a node that never votes", path: true, none: true, text: func(c *Config) *string { return &c.OperatorKey }},
 		{Key: "protx_hash", Help: "service node this is, 64 hex digits; empty for an observer", text: func(c *Config) *string { return &c.ProTxHash }},
 		{Key: "penalties", Help: "enforce, or dry-run: peers' offences are counted and shown, and nobody is refused for them", text: func(c *Config) *string { return &c.Penalties }},
 		{Key: "p2p.listen", Help: "multiaddresses to listen on", list: func(c *Config) *[]string { return &c.P2P.Listen }},
@@ -160,7 +164,7 @@ func Load(path string, over Source) (Config, error) {
 		return c, fmt.Errorf("config: %w", err)
 	}
 	for _, s := range Settings() {
-		if v := s.Value(&c); s.path && !filepath.IsAbs(v) {
+		if v := s.Value(&c); s.path && v != "" && !filepath.IsAbs(v) {
 			s.set(&c, filepath.Join(dir, v))
 		}
 	}

@@ -126,6 +126,15 @@ func TestCompose_RunsTheNetwork(t *testing.T) {
 		if _, ok := inside[c.Genesis]; !ok || path.Dir(c.DataDir) != "/data" || path.Dir(c.API.Cookie) != "/data" {
 			t.Errorf("%s is configured for genesis %s, database %s, cookie %s", m.Name, c.Genesis, c.DataDir, c.API.Cookie)
 		}
+		for _, key := range []string{c.ServiceKey, c.OperatorKey} { // what a node speaks with, beside its configuration
+			info, err := os.Stat(key)
+			if err != nil || filepath.Dir(key) != filepath.Join(dir, m.Name) || info.Mode().Perm() != 0o600 {
+				t.Errorf("%s is configured for key %q: %v", m.Name, key, err)
+			}
+		}
+		if c.ServiceKey == c.OperatorKey {
+			t.Errorf("%s has one file for two keys", m.Name)
+		}
 		for _, a := range c.P2P.Bootstrap { // are services
 			if host := strings.Split(a, "/")[2]; all[host] == "" || host == m.Name {
 				t.Errorf("%s connects to %s, which is no other service", m.Name, a)

@@ -92,23 +92,45 @@ func verdicts(t *testing.T) [][]string {
 		}
 		return p
 	}
-	items := []validation.Reason{validation.Valid, validation.Duplicate, validation.ForgedTwin} // and what the steps say
 	yes := map[bool]string{true: "yes", false: "no"}
-	rows := [][]string{{"Reason", "Condition", "To pubsub", "Points", "Received: spec", "core", "Metric"}}
+	rows := [][]string{{"Reason", "Of", "Condition", "To pubsub", "Points", "Received: spec", "core", "Metric"}}
 	for _, r := range validation.Table() {
 		metric := fmt.Sprintf("gossip_judged_total{outcome=%q,reason=%q}", r.Outcome, r.Reason)
 		if r.Reason == validation.Operator {
 			metric = "peer_bans_total{reason=\"operator\"}"
 		}
-		spec, core := yes[r.Reason.Received(profile("spec"))], yes[r.Reason.Received(profile("core"))]
-		if r.Nature == validation.OfMessage && !slices.Contains(items, r.Reason) {
-			spec, core = "", ""
+		about := kind(t, r.Reason)
+		var spec, core string // only bans are received, and only what is one
+		if about == "ban" || about == "all" && r.Reason != validation.Malformed {
+			spec, core = yes[r.Reason.Received(profile("spec"))], yes[r.Reason.Received(profile("core"))]
 		}
 		rows = append(rows, []string{
-			code(string(r.Reason)), r.When, r.Outcome.String(), fmt.Sprint(r.Points), spec, core, code("proctor_" + metric),
+			code(string(r.Reason)), about, r.When, r.Outcome.String(), fmt.Sprint(r.Points), spec, core, code("proctor_" + metric),
 		})
 	}
 	return rows
+}
+
+// kind says what is judged so: a message of every topic or of one, or none.
+func kind(t *testing.T, r validation.Reason) string {
+	for kind, reasons := range map[string][]validation.Reason{
+		"all": {validation.Valid, validation.Malformed, validation.Duplicate, validation.NotSynced, validation.Unsure, validation.Rate, validation.Overload, validation.Internal},
+		"ban": {
+			validation.ForgedTwin, validation.Ahead, validation.UnknownNode, validation.RegularNode, validation.HeightNear, validation.HeightFar,
+			validation.UnknownQuorum, validation.SignatureEncoding, validation.Signature, validation.Stale,
+		},
+		"event": {validation.PoolFull},
+		"peer":  {validation.Handshake, validation.Operator},
+	} {
+		if slices.Contains(reasons, r) {
+			return kind
+		}
+	}
+	kind, _, _ := strings.Cut(string(r), "-")
+	if !slices.Contains([]string{"block", "event", "proof", "vote", "checkpoint"}, kind) {
+		t.Errorf("reason %s is of no kind of message", r)
+	}
+	return kind
 }
 
 // aNode is one that is never run.
@@ -140,7 +162,7 @@ func methods(t *testing.T) [][]string {
 	for _, m := range n.Methods() {
 		usage := "none"
 		if m.Usage != "" {
-			usage = code(strings.ReplaceAll(m.Usage, " | ", "` or `"))
+			usage = code(strings.ReplaceAll(strings.ReplaceAll(m.Usage, " | ", "` or `"), "|", `\|`)) // a bar ends a cell
 		}
 		rows = append(rows, []string{code(m.Name), usage, m.Help})
 	}

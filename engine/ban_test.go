@@ -191,7 +191,7 @@ func TestEngine_ClearedFlagAndOldBans(t *testing.T) {
 			out := r.connect(a.next(tip+1, r.update(c.node, 1, "/ip4/1.2.3.4/tcp/1")))
 			r.wantFlag(c.node, c.sawFirst && !c.clears)
 			puts, _ := kinds(out)
-			want := map[Kind]int{KindBlock: 1, KindNode: 1, KindMeta: 1}
+			want := map[Kind]int{KindBlock: 1, KindUndo: 1, KindNode: 2, KindMeta: 1} // the other node is paid
 			if c.clears {
 				want[KindFlag] = 1
 			}
@@ -216,7 +216,7 @@ func TestEngine_RegularNodesHaveNoFlag(t *testing.T) {
 	r := observer(t, "core")
 	out := r.connect(r.author().next(1, r.update(rupert, 1, "/ip4/1.2.3.4/tcp/1")))
 	puts, _ := kinds(out)
-	wantKinds(t, "put", puts, map[Kind]int{KindBlock: 1, KindNode: 1, KindMeta: 1})
+	wantKinds(t, "put", puts, map[Kind]int{KindBlock: 1, KindUndo: 1, KindNode: 2, KindMeta: 1}) // the other node is paid
 	r.want(r.unsignedBan("", rupert, 1), validation.RegularNode)
 	if n := r.Snapshot().Flags.Len(); n != 0 {
 		t.Errorf("%d flags, want none", n)
@@ -239,7 +239,7 @@ func TestEngine_InventoryForgetsWhatLeftTheWindow(t *testing.T) {
 
 	out := r.connect(a.blocks(1)...)
 	_, deletes := kinds(out)
-	wantKinds(t, "deleted", deletes, map[Kind]int{KindBan: 1})
+	wantKinds(t, "deleted", deletes, map[Kind]int{KindBan: 1, KindUndo: 1})
 	if n := r.Snapshot().Accepted.Len(); n != 1 {
 		t.Errorf("%d bans at height %d, want 1", n, last+1)
 	}

@@ -1,22 +1,19 @@
 package engine
 
 import (
-	"crypto/ed25519"
 	"encoding/binary"
 	"errors"
-	"slices"
 
-	"github.com/proctornet/proctor/bls"
 	"github.com/proctornet/proctor/chain"
-	"github.com/proctornet/proctor/state"
 	"github.com/proctornet/proctor/validation"
 	"github.com/proctornet/proctor/wire"
 )
 
-// block judges a block and, if it extends the tip, makes it the tip.
-func (e *Engine) block(in Block, out *Effects) validation.Verdict {
+// block judges a block and goes on with the best branch there is then. asked
+// says that we asked for it.
+func (e *Engine) block(in Block, asked bool, out *Effects) validation.Verdict {
 	header := in.Block.Header
-	place, err := e.chain.Judge(header, e.slot())
+	place, err := e.tree.Judge(header, e.slot(), asked)
 	switch {
 	case errors.Is(err, chain.ErrAuthor):
 		return validation.BlockAuthor.Verdict()
@@ -30,133 +27,112 @@ func (e *Engine) block(in Block, out *Effects) validation.Verdict {
 		e.sync.has(in.From, e.plausible(header.Height))
 		e.fetch(out)
 		return validation.BlockEarly.Verdict()
-	case chain.Side:
-		e.chain.Keep(header)
-		e.sawBranch(header.Height)
-		return validation.BlockSide.Verdict()
 	case chain.Orphan:
 		e.sync.has(in.From, header.Height)
 		e.fetch(out)
 		return validation.BlockOrphan.Verdict()
+	case chain.Twin:
+		return validation.BlockTwin.Verdict()
+	case chain.Deep: // it can never be ours, but it can prove that two final blocks contradict each other
+		e.addHeader(header, out)
+		return validation.BlockDeep.Verdict()
+	case chain.Dead:
+		e.addHeader(header, out)
+		return validation.BlockDead.Verdict()
 	}
-	if !e.connect(in.Block, out) {
-		return validation.BlockContent.Verdict()
-	}
-	e.sync.has(in.From, header.Height)
-	return validation.Valid.Verdict()
+	return e.join(in, place, out)
 }
 
-// connect applies a block that extends the tip. It reports false, and changes
-// nothing, when the block's contents are wrong.
-func (e *Engine) connect(b wire.Block, out *Effects) bool {
-	for _, event := range b.Events {
-		if !e.signedByOperator(event) {
-			return false
+// join takes a block whose header is in order.
+func (e *Engine) join(in Block, place chain.Place, out *Effects) validation.Verdict {
+	header := in.Block.Header
+	if place == chain.Extends {
+		link, err := e.apply(e.branch, in.Block)
+		e.addHeader(header, out)
+		switch {
+		case err != nil:
+			e.kill(header.Hash())
+			return validation.BlockContent.Verdict()
+		case out.Fatal != nil:
+			return validation.Internal.Verdict()
 		}
-	}
-	next, changes, err := e.state.Apply(b)
-	if err != nil {
-		return false
-	}
-	e.chain.Extend(b.Header)
-	e.state = next
-	out.put(KindBlock, heightKey(b.Header.Height), b.Bytes())
-	for _, c := range changes {
-		out.put(KindNode, c.Node.ProTxHash[:], c.Node.Bytes())
-		e.clearFlag(c, b.Header.Height, out)
-	}
-	deleteBans(e.inventory.Expire(e.windowFloor()), out)
-	deleteRefusals(e.refused.Expire(e.windowFloor()), out)
-	e.dropStaleEvents()
-	e.putMeta(out)
-	return true
-}
-
-// clearFlag clears the platform-ban flag of a node whose service was updated,
-// as the profile says. The height is kept even where no flag is set, so that
-// an older ban which arrives late cannot set one.
-func (e *Engine) clearFlag(c state.Change, height int32, out *Effects) {
-	if !c.Node.Evo || !c.Revived && !e.state.Profile().ServiceUpdateClearsBan {
-		return
-	}
-	flag := e.flag(c.Node.ProTxHash).Cleared(height)
-	e.flags = e.flags.Set(c.Node.ProTxHash, flag)
-	out.put(KindFlag, c.Node.ProTxHash[:], flag.Bytes())
-}
-
-// signedByOperator checks an event's signature. A block has few events, so
-// they are checked one by one: about a millisecond each.
-func (e *Engine) signedByOperator(event wire.UpdateService) bool {
-	node, ok := e.state.Node(event.ProTxHash)
-	if !ok {
-		return false
-	}
-	key, err := bls.ParsePublicKey(node.OperatorKey)
-	if err != nil {
-		return false
-	}
-	sig, err := bls.ParseSignature(event.Signature)
-	return err == nil && bls.Verify(key, event.SignHash(), sig)
-}
-
-// event takes an event of our operator into the pool.
-func (e *Engine) event(event wire.UpdateService) validation.Verdict {
-	if _, err := wire.ParseUpdateService(event.Bytes()); err != nil { // or nobody could read our block
-		return validation.Event.Verdict()
-	}
-	if e.state.CheckEvent(event) != nil || !e.signedByOperator(event) {
-		return validation.Event.Verdict()
-	}
-	// A node has one event in a block, as each needs the next sequence number.
-	// An operator who thinks again replaces what waits.
-	i := slices.IndexFunc(e.pool, func(waiting wire.UpdateService) bool { return waiting.ProTxHash == event.ProTxHash })
-	if i >= 0 {
-		e.pool[i] = event
+		e.sync.has(in.From, header.Height)
+		e.adopt(link.Tip.Height-1, []*Link{link}, out)
+		e.reorganise(out) // a block of another branch may have become final with it
 		return validation.Valid.Verdict()
 	}
-	if len(e.pool) >= maxPool {
-		return validation.PoolFull.Verdict()
-	}
-	e.pool = append(e.pool, event)
+	e.keepBody(in.Block)
+	e.addHeader(header, out)
+	e.sync.has(in.From, header.Height)
+	e.sawBranch(header.Height)
+	e.reorganise(out)
 	return validation.Valid.Verdict()
 }
 
-// dropStaleEvents forgets the events that can no longer stand in a block.
-func (e *Engine) dropStaleEvents() {
-	var kept []wire.UpdateService
-	for _, event := range e.pool {
-		if e.state.CheckEvent(event) == nil {
-			kept = append(kept, event)
+// addHeader puts a header into the tree. A contradiction between final blocks
+// ends the node: no rule says which of them holds.
+func (e *Engine) addHeader(h wire.Header, out *Effects) {
+	forgotten, err := e.tree.Add(h)
+	for _, hash := range forgotten {
+		e.dropBody(hash)
+	}
+	if err != nil && out.Fatal == nil {
+		out.Fatal = err
+	}
+}
+
+// kill marks a block's contents as invalid.
+func (e *Engine) kill(hash wire.Hash) {
+	for _, dead := range e.tree.Kill(hash) {
+		e.dropBody(dead)
+	}
+}
+
+// reorganise goes over to the best branch there is. A branch that turns out to
+// be invalid is dead, and the next best has its turn; ours stands meanwhile.
+func (e *Engine) reorganise(out *Effects) {
+	for out.Fatal == nil {
+		to, better := e.tree.Better()
+		if !better {
+			return
+		}
+		undo, apply, err := e.tree.Path(to.Hash)
+		if err != nil {
+			panic(err) // the tree has just offered it
+		}
+		fork := e.tree.Tip().Height - int32(len(undo))
+		if links, ok := e.rehearse(fork, apply); ok {
+			e.adopt(fork, links, out)
 		}
 	}
-	e.pool = kept
 }
 
-// produce makes a block when the slot is ours.
-func (e *Engine) produce(out *Effects) {
-	slot, tip := e.slot(), e.chain.Tip()
-	if e.config.ServiceKey == nil || slot <= tip.Slot || e.config.Genesis.Authority(slot) != e.config.ProTxHash || !e.mayProduce() {
-		return
+// rehearse applies the blocks of another branch to the state at its fork.
+func (e *Engine) rehearse(fork int32, hashes []wire.Hash) (links []*Link, ok bool) {
+	branch := e.branch.upTo(fork)
+	for _, hash := range hashes {
+		body, have := e.bodies[hash]
+		if !have {
+			panic("engine: a block of a kept branch has no body")
+		}
+		link, err := e.apply(branch, body)
+		if err != nil {
+			e.kill(hash)
+			return nil, false
+		}
+		branch = append(branch, link)
+		links = append(links, link)
 	}
-	b := e.nextBlock(slot)
-	if !e.connect(b, out) {
-		panic("engine: our own block is not valid")
-	}
-	out.Publications = append(out.Publications, Publication{TopicBlock, b.Bytes()})
+	return links, true
 }
 
-// nextBlock builds and signs a block on our tip with the events that wait.
-func (e *Engine) nextBlock(slot uint64) wire.Block {
-	tip := e.chain.Tip()
-	h := wire.Header{
-		Height:    tip.Height + 1,
-		Slot:      slot,
-		Parent:    tip.Hash,
-		StateRoot: e.state.Root(),
-		Content:   wire.ContentHash(e.pool),
-	}
-	h.Signature = wire.ServiceSignature(ed25519.Sign(e.config.ServiceKey, h.SignedBytes()))
-	return wire.Block{Header: h, Events: e.pool}
+// keepBody keeps a block that is not on our branch. The tree bounds them: as
+// many as chain.MaxSide, or a better branch could find no room.
+func (e *Engine) keepBody(b wire.Block) {
+	e.bodies[b.Header.Hash()] = b
 }
+
+// dropBody forgets it.
+func (e *Engine) dropBody(hash wire.Hash) { delete(e.bodies, hash) }
 
 func heightKey(h int32) []byte { return binary.BigEndian.AppendUint32(nil, uint32(h)) }

@@ -11,19 +11,35 @@ import (
 )
 
 // published returns the block that out publishes, if any.
-func published(t *testing.T, out *Effects) (wire.Block, bool) {
+func published(t testing.TB, out *Effects) (wire.Block, bool) {
 	t.Helper()
-	if len(out.Publications) == 0 {
+	var blocks []wire.Block
+	for _, raw := range sent(out, TopicBlock) {
+		b, err := wire.ParseBlock(raw)
+		if err != nil {
+			t.Fatal(err)
+		}
+		blocks = append(blocks, b)
+	}
+	switch len(blocks) {
+	case 0:
 		return wire.Block{}, false
+	case 1:
+		return blocks[0], true
+	default:
+		t.Fatalf("published %d blocks, want one", len(blocks))
+		panic("unreachable")
 	}
-	if len(out.Publications) > 1 || out.Publications[0].Topic != TopicBlock {
-		t.Fatalf("published %v, want one block", out.Publications)
+}
+
+// sent returns what out publishes on a topic.
+func sent(out *Effects, topic Topic) (messages [][]byte) {
+	for _, p := range out.Publications {
+		if p.Topic == topic {
+			messages = append(messages, p.Bytes)
+		}
 	}
-	b, err := wire.ParseBlock(out.Publications[0].Bytes)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return b, true
+	return messages
 }
 
 func TestEngine_ProducesInItsOwnSlotsOnly(t *testing.T) {
@@ -157,7 +173,12 @@ func TestEngine_RefusedBlocks(t *testing.T) {
 			b := n.author()
 			return b.blocks(1)[0]
 		}},
-		{"second branch", validation.BlockSide, func(a *author) wire.Block {
+		{"second branch, properly signed: it may win", validation.Valid, func(a *author) wire.Block {
+			b := n.author()
+			b.blocks(tip - 2)
+			return b.draft(tip + 1)
+		}},
+		{"second branch below what is final", validation.BlockDeep, func(a *author) wire.Block {
 			b := n.author()
 			b.blocks(2)
 			return b.draft(tip + 1)
@@ -187,6 +208,9 @@ func TestEngine_RefusedBlocks(t *testing.T) {
 				want[KindPeerBan] = 1
 			case p > 0:
 				want[KindAccount] = 1
+			}
+			if c.want == validation.BlockContent { // its author has signed what is below it all the same: that is final now
+				want[KindMeta] = 1
 			}
 			wantKinds(t, "put", puts, want)
 			wantKinds(t, "deleted", deletes, map[Kind]int{})
@@ -221,7 +245,7 @@ func TestEngine_ConnectsAndStoresABlock(t *testing.T) {
 	r.at(2)
 	out := r.want(Block{From: "peer", Block: b}, validation.Valid)
 	puts, _ := kinds(out)
-	wantKinds(t, "put", puts, map[Kind]int{KindBlock: 1, KindNode: 2, KindFlag: 1, KindMeta: 1})
+	wantKinds(t, "put", puts, map[Kind]int{KindBlock: 1, KindUndo: 1, KindNode: 2, KindFlag: 1, KindMeta: 1})
 	if got := r.Snapshot(); got.Tip != a.tip || got.State.Root() != a.state.Root() {
 		t.Errorf("tip %+v, root %s; want %+v, %s", got.Tip, got.State.Root(), a.tip, a.state.Root())
 	}
@@ -233,20 +257,20 @@ func TestEngine_ConnectsAndStoresABlock(t *testing.T) {
 func TestEngine_PutsEventsIntoItsBlocks(t *testing.T) {
 	r := newRig(t, testNetwork("spec"), alice)
 	r.at(1)
-	r.want(Event{r.update(bob, 1, "/ip4/1.2.3.4/tcp/1")}, validation.Valid)
+	r.want(r.event("", r.update(bob, 1, "/ip4/1.2.3.4/tcp/1")), validation.Valid)
 	second := r.update(bob, 1, "/ip4/1.2.3.4/tcp/2") // changed their mind: the last word counts
-	r.want(Event{second}, validation.Valid)
-	r.want(Event{r.update(cleo, 1, "/ip4/1.2.3.4/tcp/3")}, validation.Valid)
+	r.want(r.event("", second), validation.Valid)
+	r.want(r.event("", r.update(cleo, 1, "/ip4/1.2.3.4/tcp/3")), validation.Valid)
 
 	r.at(7)
 	b, ok := published(t, r.at(8))
 	if !ok {
 		t.Fatal("no block")
 	}
-	if len(b.Events) != 2 || b.Events[0].Addresses[0] != second.Addresses[0] || b.Events[1].ProTxHash != proTx(cleo) {
+	if len(b.Events) != 2 || eventID(b.Events[0]) != eventID(second) || b.Events[1].Record() != proTx(cleo) {
 		t.Errorf("events %+v, want bob's second and cleo's", b.Events)
 	}
-	if n := len(r.pool); n != 0 {
+	if n := len(r.pool.order); n != 0 {
 		t.Errorf("%d events wait, want none: what is not in the block is stale", n)
 	}
 	if b, _ := published(t, r.at(12)); len(b.Events) != 0 {
@@ -261,56 +285,64 @@ func TestEngine_RefusedEvents(t *testing.T) {
 	otherNetwork.Network[0] ^= 1
 	stranger := good
 	stranger.ProTxHash = proTx(nodes)
-	for name, e := range map[string]wire.UpdateService{
-		"signed by another node": r.signEvent(alice, good),
-		"another network":        r.signEvent(bob, otherNetwork),
-		"unknown node":           r.signEvent(bob, stranger),
-		"old sequence number":    r.update(bob, 0, "/ip4/1.2.3.4/tcp/1"),
-		"skips a number":         r.update(bob, 2, "/ip4/1.2.3.4/tcp/1"),
+	r.at(1)
+	for name, c := range map[string]struct {
+		event wire.UpdateService
+		want  validation.Reason
+	}{
+		"another network":     {r.signEvent(bob, otherNetwork), validation.EventNetwork},
+		"unknown node":        {r.signEvent(bob, stranger), validation.EventRefused},
+		"old sequence number": {r.update(bob, 0, "/ip4/1.2.3.4/tcp/1"), validation.EventSequence},
+		"skips a number":      {r.update(bob, 2, "/ip4/1.2.3.4/tcp/1"), validation.EventSequence},
 	} {
-		if v, out := r.feed(Event{e}); v != validation.Event.Verdict() || len(out.Writes) > 0 {
-			t.Errorf("%s: verdict %+v, writes %v", name, v, out.Writes)
+		if v, out := r.feed(r.event("", c.event)); v != c.want.Verdict() || len(out.Writes) > 0 {
+			t.Errorf("%s: verdict %+v, writes %v; want %s", name, v, out.Writes, c.want)
 		}
 	}
-	if len(r.pool) > 0 {
-		t.Errorf("pool holds %v", r.pool)
+	// Signatures are checked before the engine, under a key that it compares.
+	other := r.event("", good)
+	other.Key = wire.OperatorKey(r.operator[alice].PublicKey().Bytes())
+	r.want(other, validation.Internal)
+	if len(r.pool.order) > 0 {
+		t.Errorf("pool holds %v", r.pool.order)
 	}
 }
 
 func TestEngine_EventPoolIsBoundedAndLosesWhatIsStale(t *testing.T) {
 	r := observer(t, "spec")
-	r.want(Event{r.update(bob, 1, "/ip4/1.2.3.4/tcp/1")}, validation.Valid)
-	for i := len(r.pool); i < maxPool; i++ { // as many other nodes' as may wait
-		r.pool = append(r.pool, wire.UpdateService{ProTxHash: wire.Hash{byte(i + 1)}})
+	r.at(1)
+	r.want(r.event("", r.update(bob, 1, "/ip4/1.2.3.4/tcp/1")), validation.Valid)
+	for i := len(r.pool.order); i < maxPool; i++ { // as many other nodes' as may wait
+		r.pool.add(wire.UpdateService{ProTxHash: wire.Hash{byte(i + 1), byte(i >> 8), 1}}, false)
 	}
-	r.want(Event{r.update(alice, 1, "/ip4/1.2.3.4/tcp/1")}, validation.PoolFull)
-	r.want(Event{r.update(bob, 1, "/ip4/1.2.3.4/tcp/2")}, validation.Valid) // takes no room
-	if len(r.pool) != maxPool {
-		t.Errorf("%d events wait, want %d", len(r.pool), maxPool)
+	r.want(r.event("", r.update(alice, 1, "/ip4/1.2.3.4/tcp/1")), validation.PoolFull)
+	r.want(r.event("", r.update(bob, 1, "/ip4/1.2.3.4/tcp/2")), validation.Valid) // takes no room
+	if len(r.pool.order) != maxPool {
+		t.Errorf("%d events wait, want %d", len(r.pool.order), maxPool)
 	}
 	// Somebody else's block holds an event of bob's.
 	a := r.author()
 	r.connect(a.next(1, r.update(bob, 1, "/ip4/9.9.9.9/tcp/9")))
-	if len(r.pool) != 0 {
-		t.Errorf("%d events wait, want none", len(r.pool))
+	if len(r.pool.order) != 0 {
+		t.Errorf("%d events wait, want none", len(r.pool.order))
 	}
-	r.want(Event{r.update(alice, 1, "/ip4/1.2.3.4/tcp/1")}, validation.Valid)
+	r.want(r.event("", r.update(alice, 1, "/ip4/1.2.3.4/tcp/1")), validation.Valid)
 	r.connect(a.blocks(1)...)
-	if len(r.pool) != 1 {
-		t.Errorf("%d events wait, want alice's, which is good still", len(r.pool))
+	if len(r.pool.order) != 1 {
+		t.Errorf("%d events wait, want alice's, which is good still", len(r.pool.order))
 	}
 }
 
-func TestEngine_FullPoolFitsABlock(t *testing.T) {
-	var events []wire.UpdateService
-	for range maxPool {
+func TestEngine_LargestUpdatesFitABlock(t *testing.T) {
+	var events []wire.Event
+	for range wire.MaxBlockEvents {
 		e := wire.UpdateService{Addresses: make([]string, wire.MaxAddresses)}
 		for i := range e.Addresses {
 			e.Addresses[i] = fmt.Sprintf("%0*d", wire.MaxAddressLength, i)
 		}
 		events = append(events, e)
 	}
-	if n := len(wire.Block{Events: events}.Bytes()); n > wire.MaxBlockSize {
-		t.Errorf("a block of the largest pool has %d bytes, at most %d are allowed", n, wire.MaxBlockSize)
+	if n := len(wire.Block{Content: wire.Content{Events: events}}.Bytes()); n > wire.MaxBlockSize {
+		t.Errorf("a block of the largest updates has %d bytes, at most %d are allowed", n, wire.MaxBlockSize)
 	}
 }

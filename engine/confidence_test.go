@@ -65,7 +65,8 @@ func TestConfidence_SixHundredBehind(t *testing.T) {
 		}
 		r.want(Block{Block: b}, validation.Valid)
 	}
-	r.feed(Fetched{Peer: "p", Blocks: all[height-params.SyncedWithin-2:]})
+	r.feed(Fetched{Peer: "p", Blocks: all[:wire.MaxRangeBlocks]}) // what it was asked for, which we have by now
+	r.feed(Fetched{Peer: "p", Blocks: all[height-params.SyncedWithin-1:]})
 	if h := r.Snapshot().TipHeight(); h != height {
 		t.Fatalf("tip %d, want %d", h, height)
 	}
@@ -142,11 +143,12 @@ func TestConfidence_SecondBranchAtTheTip(t *testing.T) {
 	for _, c := range []struct {
 		name string
 		at   int // height of the block of the other branch
+		is   validation.Reason
 		want Doubtful
 	}{
-		{"beside the tip", 10, BranchNear},
-		{"beside its parent", 9, BranchNear},
-		{"deeper than branches settle", 8, Settled},
+		{"beside the tip", 10, validation.Valid, BranchNear},
+		{"beside its parent", 9, validation.Valid, BranchNear},
+		{"beside what is final", 8, validation.BlockDeep, Settled},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			r := observer(t, "spec")
@@ -155,7 +157,7 @@ func TestConfidence_SecondBranchAtTheTip(t *testing.T) {
 			r.at(11)
 			b.blocks(c.at - 1)
 			side := b.draft(11)
-			r.want(Block{"p", side}, validation.BlockSide)
+			r.want(Block{"p", side}, c.is)
 			r.wantDoubtful("a second branch was seen", c.want)
 			if c.want == Settled {
 				return

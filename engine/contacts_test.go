@@ -113,7 +113,7 @@ func TestRestore_ReturnsContactsNewestFirst(t *testing.T) {
 	}
 	stored := make(records)
 	stored.apply(first.Writes)
-	r := rig{e, n, t}
+	r := rig{Engine: e, network: n, t: t}
 	var want []Peer
 	for i, p := range []Peer{"m", "z", "a", "q"} {
 		r.at(uint64(i + 1))

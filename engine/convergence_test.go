@@ -194,7 +194,8 @@ func (s *story) check(p *player) error {
 		switch {
 		case ok && got != m:
 			return fmt.Errorf("a forged twin of the ban of %s at %d was accepted", m.ProTxHash, m.SignedHeight)
-		case !ok && !(late && refused && why == validation.Stale):
+		// What was stale by blocks that were undone is judged anew when it comes again.
+		case !ok && !(late && (refused && why == validation.Stale || p.total.Undone > 0)):
 			return fmt.Errorf("the ban of %s at %d was not accepted; newest %d, refused as %q", m.ProTxHash, m.SignedHeight, newest[m.ProTxHash], why)
 		case ok && refused:
 			return fmt.Errorf("the ban of %s at %d is accepted and refused as %q", m.ProTxHash, m.SignedHeight, why)

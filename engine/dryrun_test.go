@@ -21,7 +21,7 @@ func TestDryRun_BansAreWrittenDownOnly(t *testing.T) {
 	}
 	stored := make(records)
 	stored.apply(first.Writes)
-	r := rig{e, n, t}
+	r := rig{Engine: e, network: n, t: t}
 	r.at(1)
 	for _, in := range []Input{Judged{"rules", large, wire.Hash{1}}, BanPeer{"operator's", time.Hour}, Judged{"account", ten, wire.Hash{2}}} {
 		_, out := r.feed(in)

@@ -1,7 +1,9 @@
 package engine
 
 import (
+	"github.com/proctornet/proctor/chain"
 	"github.com/proctornet/proctor/inventory"
+	"github.com/proctornet/proctor/state"
 	"github.com/proctornet/proctor/validation"
 	"github.com/proctornet/proctor/wire"
 )
@@ -12,21 +14,33 @@ type Kind byte
 
 // The kinds of records.
 const (
-	KindMeta     Kind = iota + 1 // key empty: tip and state root
-	KindBlock                    // by height, big endian: wire.Block
-	KindNode                     // by ProTxHash: state.Node
-	KindFlag                     // by ProTxHash: state.BanFlag
-	KindBan                      // by inventory hash: wire.PlatformBan
-	KindAccount                  // by peer: penalty account
-	KindPeerBan                  // by peer: PeerBan
-	KindRefusal                  // by id of all bytes: inventory.Refusal
-	KindContact                  // by peer: Contact
-	KindFarewell                 // by peer: GivenFarewell
+	KindMeta       Kind = iota + 1 // key empty: meta, where the node stands
+	KindBlock                      // by height, big endian: wire.Block
+	KindNode                       // by ProTxHash: state.Node
+	KindFlag                       // by ProTxHash: state.BanFlag
+	KindBan                        // by inventory hash: wire.PlatformBan
+	KindAccount                    // by peer: penalty account
+	KindPeerBan                    // by peer: PeerBan
+	KindRefusal                    // by id of all bytes: inventory.Refusal
+	KindContact                    // by peer: Contact
+	KindFarewell                   // by peer: GivenFarewell
+	KindStaker                     // by staker's key: state.Staker
+	KindTombstone                  // by ProTxHash: state.Tombstone
+	KindUndo                       // by height, big endian: state.Diff, to take the block back
+	KindProof                      // by ProTxHash: uptime.Record
+	KindVote                       // by height of the draw, big endian, and voteID: wire.Vote
+	KindCheckpoint                 // by height, big endian, voter and digest: wire.Checkpoint
+	KindJudged                     // by height of the draw, big endian, and its block's hash: 1
+	KindDecision                   // by ProTxHash and height, big endian: Decision
+	KindMisconduct                 // by height of the draw, big endian, and voter: two wire.Vote
 )
 
 // Kinds lists every kind.
 func Kinds() []Kind {
-	return []Kind{KindMeta, KindBlock, KindNode, KindFlag, KindBan, KindAccount, KindPeerBan, KindRefusal, KindContact, KindFarewell}
+	return []Kind{
+		KindMeta, KindBlock, KindNode, KindFlag, KindBan, KindAccount, KindPeerBan, KindRefusal, KindContact, KindFarewell,
+		KindStaker, KindTombstone, KindUndo, KindProof, KindVote, KindCheckpoint, KindJudged, KindDecision, KindMisconduct,
+	}
 }
 
 // Write puts a record into the database, or deletes it when Value is nil.
@@ -49,13 +63,21 @@ type Topic uint8
 const (
 	TopicPlatformBan Topic = iota + 1
 	TopicBlock
+	TopicEvent
+	TopicUptime
+	TopicVote
+	TopicCheckpoint
 )
 
 // Topics lists every topic.
-func Topics() []Topic { return []Topic{TopicPlatformBan, TopicBlock} }
+func Topics() []Topic {
+	return []Topic{TopicPlatformBan, TopicBlock, TopicEvent, TopicUptime, TopicVote, TopicCheckpoint}
+}
 
 func (t Topic) String() string {
-	return map[Topic]string{TopicPlatformBan: "platformban", TopicBlock: "block"}[t]
+	return map[Topic]string{
+		TopicPlatformBan: "platformban", TopicBlock: "block", TopicEvent: "event", TopicUptime: "uptime", TopicVote: "vote", TopicCheckpoint: "checkpoint",
+	}[t]
 }
 
 // Publication is a message of ours for all peers.
@@ -101,6 +123,64 @@ type Effects struct {
 	Lost         int                  // deferred bans given up
 	Doubting     bool                 // from now on we doubt ourselves
 	Evicted      int                  // records dropped because a limit was reached
+
+	Connected []Connected // blocks that joined our branch
+	Undone    int         // blocks that left it
+	Alarms    []Alarm
+	Fatal     error // the node must stop: it cannot go on without undoing what is final
+
+	seams []int
+}
+
+// Connected tells what a block did, for those who count and log.
+type Connected struct {
+	Tip         chain.Tip
+	Transitions []state.Transition
+	Waited      []int32 // of each certificate, blocks since its draw
+}
+
+// Alarm is something that people should look at and that no rule punishes.
+type Alarm struct {
+	Kind AlarmKind
+	Text string
+}
+
+// AlarmKind is the sort of an Alarm, a closed set.
+type AlarmKind string
+
+// The sorts of alarms.
+const (
+	AlarmMisconduct AlarmKind = "misconduct" // a tester answered one question in two ways
+	AlarmCheckpoint AlarmKind = "checkpoint" // a tester published another block or state root than ours
+	AlarmReorg      AlarmKind = "reorg"      // blocks were undone
+)
+
+// AlarmKinds lists every sort of alarm.
+func AlarmKinds() []AlarmKind { return []AlarmKind{AlarmMisconduct, AlarmCheckpoint, AlarmReorg} }
+
+// seam marks a place where one commit may end and the next begin: what was
+// written so far makes sense without what follows.
+func (e *Effects) seam() { e.seams = append(e.seams, len(e.Writes)) }
+
+// Commits splits the writes, in order, into parts of at most limit bytes as
+// far as seams allow. Each part leaves the database in good order.
+func (e *Effects) Commits(limit int) (parts [][]Write) {
+	begin, end, size := 0, 0, 0
+	for _, seam := range append(e.seams, len(e.Writes)) {
+		piece := 0
+		for _, w := range e.Writes[end:seam] {
+			piece += len(w.Key) + len(w.Value)
+		}
+		if size+piece > limit && end > begin {
+			parts = append(parts, e.Writes[begin:end])
+			begin, size = end, 0
+		}
+		end, size = seam, size+piece
+	}
+	if end > begin {
+		parts = append(parts, e.Writes[begin:end])
+	}
+	return parts
 }
 
 // WriteBytes is the size of the records in Writes.

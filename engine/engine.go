@@ -13,7 +13,10 @@ import (
 	"github.com/proctornet/proctor/chain"
 	"github.com/proctornet/proctor/inventory"
 	"github.com/proctornet/proctor/params"
+	"github.com/proctornet/proctor/quorum"
 	"github.com/proctornet/proctor/state"
+	"github.com/proctornet/proctor/trie"
+	"github.com/proctornet/proctor/uptime"
 	"github.com/proctornet/proctor/validation"
 	"github.com/proctornet/proctor/wire"
 )
@@ -27,6 +30,14 @@ type Config struct {
 	ProTxHash  wire.Hash
 	ServiceKey ed25519.PrivateKey
 
+	// OperatorKey signs the answers of a tester; without it none are given.
+	OperatorKey *bls.SecretKey
+	// Addresses are named in our uptime proofs; default: the registered ones.
+	Addresses []string
+	// Verify checks Ed25519 signatures; default ed25519.Verify. A simulation
+	// of many nodes checks each only once with it.
+	Verify chain.Verifier
+
 	// DryRun keeps the accounts of peers and writes their bans down, but
 	// carries no ban out. The operator's own are.
 	DryRun bool
@@ -37,16 +48,36 @@ type Config struct {
 type Engine struct {
 	config    Config
 	network   wire.Hash // of the genesis
-	chain     *chain.Chain
-	state     state.State
+	tree      *chain.Tree
+	branch    Branch      // the newest part of ours
+	state     state.State // at its end
 	flags     Flags
 	inventory *inventory.Inventory
 	refused   inventory.Refused
 	waiting   *inventory.Pool
 	ledger    *ledger
 	contacts  contacts
-	pool      []wire.UpdateService // events that wait for our turn to make a block
+	pool      events
 	sync      syncer
+
+	silentUntil uint64 // slot before which we make no block, see leftBehind
+
+	bodies map[wire.Hash]wire.Block // of blocks that are not on our branch
+
+	proofs           uptime.Book
+	votes            *quorum.Votes
+	heardVotes       trie.Map[wire.Vote] // by voteID
+	checkpoints      *quorum.Checkpoints
+	heardCheckpoints trie.Map[[]wire.Checkpoint]      // by checkpointID: at most two
+	cases            map[caseID]quorum.Case           // of misconduct, as they are stored
+	judged           map[wire.Hash]int32              // draws answered about, by their block: height
+	spare            map[wire.Ballot]wire.Certificate // of blocks that were undone
+	unsent           bool                             // since the start nothing of ours was sent once more
+	decisions        map[wire.Hash][]int32            // by node: heights, ascending
+	decidedAt        map[int32][]wire.Hash            // by height: nodes; heights that may be undone only
+	served           wire.Hash                        // the tip our duties are done at
+	leftover         []int32                          // heights of undo records that no block needs; of Restore only
+	written          standing                         // what the database says of where we stand
 
 	confidence confidence
 	doubt      doubt
@@ -55,12 +86,6 @@ type Engine struct {
 	expired time.Time // when the ledger was last tidied
 	started uint64    // slot of the first tick
 }
-
-// maxPool is the most events that wait for our turn to make a block.
-const maxPool = wire.MaxBlockEvents
-
-// maxForgotten is how many refusals one doubt forgets: a commit has its limit.
-const maxForgotten = 4096
 
 // expireEvery is how often bans and accounts whose time is up are dropped.
 const expireEvery = time.Minute
@@ -76,12 +101,13 @@ func New(c Config) (*Engine, *Effects, error) {
 	if e.state, err = state.Genesis(c.Genesis); err != nil {
 		return nil, nil, err
 	}
+	e.branch = Branch{e.newLink(e.tree.Tip(), wire.Block{}, e.state, state.Diff{})}
 	if err := e.checkKeys(); err != nil {
 		return nil, nil, err
 	}
 	out := new(Effects)
-	for key, n := range e.state.Nodes() {
-		out.put(KindNode, key[:], n.Bytes())
+	for r := range e.state.Records() {
+		out.record(r)
 	}
 	e.putMeta(out)
 	return e, out, nil
@@ -91,22 +117,37 @@ func blank(c Config) (*Engine, error) {
 	if (c.ServiceKey == nil) != c.ProTxHash.IsZero() {
 		return nil, fmt.Errorf("engine: a service node needs both its ProTxHash and its service key, an observer neither")
 	}
+	if c.Verify == nil {
+		c.Verify = ed25519.Verify
+	}
 	return &Engine{
-		config:    c,
-		network:   c.Genesis.Hash(),
-		chain:     chain.New(c.Genesis),
-		inventory: inventory.New(),
-		waiting:   inventory.NewPool(),
-		ledger:    &ledger{dryRun: c.DryRun},
-		contacts:  newContacts(),
-		sync:      newSyncer(),
-		doubt:     newDoubt(),
+		config:      c,
+		network:     c.Genesis.Hash(),
+		tree:        chain.New(c.Genesis, chain.WithVerifier(c.Verify)),
+		bodies:      make(map[wire.Hash]wire.Block),
+		votes:       quorum.NewVotes(),
+		checkpoints: quorum.NewCheckpoints(),
+		cases:       make(map[caseID]quorum.Case),
+		judged:      make(map[wire.Hash]int32),
+		spare:       make(map[wire.Ballot]wire.Certificate),
+		decisions:   make(map[wire.Hash][]int32),
+		decidedAt:   make(map[int32][]wire.Hash),
+		inventory:   inventory.New(),
+		waiting:     inventory.NewPool(),
+		ledger:      &ledger{dryRun: c.DryRun},
+		contacts:    newContacts(),
+		sync:        newSyncer(),
+		doubt:       newDoubt(),
+		confidence:  newConfidence(),
 	}, nil
 }
 
 // checkKeys finds at the start what would otherwise fail in the middle.
 func (e *Engine) checkKeys() error {
 	for _, n := range e.state.Nodes() {
+		if n.Revoked {
+			continue
+		}
 		if _, err := bls.ParsePublicKey(n.OperatorKey); err != nil {
 			return fmt.Errorf("%w: operator key of node %s: %w", chain.ErrGenesis, n.ProTxHash, err)
 		}
@@ -121,7 +162,10 @@ func (e *Engine) checkKeys() error {
 	}
 	n, ok := e.state.Node(e.config.ProTxHash)
 	if !ok {
-		return fmt.Errorf("engine: node %s is not registered on this network", e.config.ProTxHash)
+		return nil // not yet, or not any more: an observer until it is
+	}
+	if k := e.config.OperatorKey; k != nil && !n.Revoked && wire.OperatorKey(k.PublicKey().Bytes()) != n.OperatorKey {
+		return fmt.Errorf("engine: the operator key given is %x, node %s is registered with %s", k.PublicKey().Bytes(), n.ProTxHash, n.OperatorKey)
 	}
 	if public := e.config.ServiceKey.Public().(ed25519.PublicKey); wire.ServiceKey(public) != n.ServiceKey {
 		return fmt.Errorf("engine: the service key given is %x, node %s is registered with %s", public, n.ProTxHash, n.ServiceKey)
@@ -132,12 +176,19 @@ func (e *Engine) checkKeys() error {
 // Snapshot returns what the engine knows now.
 func (e *Engine) Snapshot() *Snapshot {
 	return &Snapshot{
-		Tip:      e.chain.Tip(),
+		Tip:      e.tree.Tip(),
+		Final:    e.tree.Final(),
 		State:    e.state,
+		Branch:   e.branch,
 		Flags:    e.flags,
 		Accepted: e.inventory.Bans(),
 		IsSynced: e.synced(),
 		Doubtful: e.doubtful(),
+
+		Events:      e.pool.waiting,
+		Proofs:      e.proofs,
+		Votes:       e.heardVotes,
+		Checkpoints: e.heardCheckpoints,
 
 		Refusals:  e.refused.Items(),
 		Deferred:  e.waiting.Deferred(),
@@ -149,8 +200,21 @@ func (e *Engine) Snapshot() *Snapshot {
 }
 
 // Step takes one input and adds what follows from it to out, among it a reply
-// for t when the input is a message to judge.
+// for t when the input is a message to judge. After a fatal effect it does no
+// more: nothing of that batch will be stored.
 func (e *Engine) Step(in Input, t Ticket, out *Effects) {
+	if out.Fatal != nil {
+		out.reply(t, validation.Internal.Verdict())
+		return
+	}
+	e.take(in, t, out)
+	if out.Fatal == nil {
+		e.duties(out)
+		e.putMeta(out)
+	}
+}
+
+func (e *Engine) take(in Input, t Ticket, out *Effects) {
 	switch in := in.(type) {
 	case Tick:
 		e.tick(in, out)
@@ -159,11 +223,25 @@ func (e *Engine) Step(in Input, t Ticket, out *Effects) {
 		e.settle(in.From, v, in.Message.ID(), out)
 		out.reply(t, v)
 	case Block:
-		v := e.block(in, out)
+		v := e.block(in, false, out)
 		e.charge(in.From, v, in.Block.Header.Hash(), out)
 		out.reply(t, v)
 	case Event:
-		out.reply(t, e.event(in.Event))
+		v := e.event(in, out)
+		e.charge(in.From, v, eventID(in.Event), out)
+		out.reply(t, v)
+	case Proof:
+		v := e.proof(in, out)
+		e.charge(in.From, v, in.Proof.Digest(), out)
+		out.reply(t, v)
+	case Vote:
+		v := e.vote(in, out)
+		e.charge(in.From, v, wire.DoubleHash(in.Vote.Bytes()), out)
+		out.reply(t, v)
+	case Checkpoint:
+		v := e.checkpoint(in, out)
+		e.charge(in.From, v, wire.DoubleHash(in.Checkpoint.Bytes()), out)
+		out.reply(t, v)
 	case Judged:
 		e.settle(in.From, in.Verdict, in.Evidence, out)
 	case Defer:
@@ -206,7 +284,7 @@ func (e *Engine) tick(in Tick, out *Effects) {
 	}
 	e.produce(out)
 	e.fetch(out)
-	e.watchSync(first)
+	e.watchSync()
 	e.resume(out)
 }
 
@@ -217,7 +295,7 @@ func (e *Engine) settle(from Peer, v validation.Verdict, id wire.Hash, out *Effe
 		return // nor is it received: it may come again, and be good
 	}
 	if v.Reason.Remembered(e.state.Profile()) && !id.IsZero() {
-		e.remember(id, inventory.Refusal{Verdict: string(v.Reason), Height: e.chain.Tip().Height}, out)
+		e.remember(id, inventory.Refusal{Verdict: string(v.Reason), Height: e.tree.Tip().Height}, out)
 	}
 }
 
@@ -229,17 +307,10 @@ func (e *Engine) charge(from Peer, v validation.Verdict, evidence wire.Hash, out
 		return // the validator's view was settled, ours no longer is
 	}
 	e.ledger.charge(from, e.sync.bound(from), v, evidence, e.now, out)
-	if e.doubt.note(from, v, len(e.sync.claims), e.now) {
+	if e.doubt.note(from, v, e.sync.contacts(), e.now) {
 		out.Doubting = true
 		e.ledger.refund(e.now.Add(-params.DoubtWindow), out)
-		forgotten := 0
-		deleteRefusals(e.refused.Drop(func(r inventory.Refusal) bool {
-			if validation.Reason(r.Verdict).Nature() != validation.OfView || forgotten == maxForgotten {
-				return false
-			}
-			forgotten++
-			return true
-		}), out)
+		e.forgetRefusals(func(r inventory.Refusal) bool { return validation.Reason(r.Verdict).Nature() == validation.OfView }, out)
 	}
 }
 
@@ -300,5 +371,5 @@ func (e *Engine) flag(proTx wire.Hash) state.BanFlag {
 
 // windowFloor is the lowest signed height that step 4 does not call far.
 func (e *Engine) windowFloor() int32 {
-	return e.chain.Tip().Height - params.BanWindow - params.BanHeightSlack
+	return e.tree.Tip().Height - params.BanWindow - params.BanHeightSlack
 }

@@ -1,10 +1,8 @@
 package engine
 
 import (
-	"bytes"
 	"crypto/ed25519"
 	"maps"
-	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -26,22 +24,35 @@ const (
 	nodes
 )
 
-const quorumThreshold = 2
+const (
+	quorumThreshold = 2
+	requirement     = 1000 // stake of a node of a larger network
+)
 
 // network is a small network with all its secrets.
 type network struct {
 	genesis  chain.Genesis
-	service  [nodes]ed25519.PrivateKey
-	operator [nodes]bls.SecretKey
+	service  []ed25519.PrivateKey
+	operator []bls.SecretKey
+	staker   []ed25519.PrivateKey
 	shares   []bls.SecretKey // of alice, bob, cleo
 	members  []bls.ID
 	quorum   bls.PublicKey
 }
 
-var networks sync.Map // by profile
+var networks sync.Map // by profile and size
 
-func testNetwork(profile string) *network {
-	if n, ok := networks.Load(profile); ok {
+func testNetwork(profile string) *network { return networkOf(profile, nodes) }
+
+// networkOf is the network above, or a larger one: of what is beyond its nodes
+// every node is an evonode with an address. Only a larger one needs stake; the
+// last node of it is registered and awaits most of its own.
+func networkOf(profile string, size int) *network {
+	type key struct {
+		profile string
+		size    int
+	}
+	if n, ok := networks.Load(key{profile, size}); ok {
 		return n.(*network)
 	}
 	n := &network{genesis: chain.Genesis{
@@ -56,22 +67,32 @@ func testNetwork(profile string) *network {
 		MadeBy: chain.TrustedDealer, QuorumHash: wire.Hash{'q'}, Threshold: quorumThreshold,
 		PublicKey: wire.OperatorKey(n.quorum.Bytes()),
 	}
-	for i := range nodes {
-		s := seed("service", i)
-		n.service[i] = ed25519.NewKeyFromSeed(s[:])
-		n.operator[i] = bls.GenerateSecretKey(seed("operator", i))
+	for i := range size {
+		s, staker := seed("service", i), seed("staker", i)
+		n.service = append(n.service, ed25519.NewKeyFromSeed(s[:]))
+		n.operator = append(n.operator, bls.GenerateSecretKey(seed("operator", i)))
+		n.staker = append(n.staker, ed25519.NewKeyFromSeed(staker[:]))
 		g := chain.GenesisNode{
 			ProTxHash:   proTx(i),
 			Evo:         i != rupert,
 			OperatorKey: wire.OperatorKey(n.operator[i].PublicKey().Bytes()),
 			ServiceKey:  wire.ServiceKey(n.service[i].Public().(ed25519.PublicKey)),
 		}
-		if i != cleo {
+		if i != cleo || size > nodes {
 			g.Addresses = []string{"/ip4/127.0.0.1/udp/9999/quic-v1"}
+		}
+		if size > nodes {
+			n.genesis.StakingRequirement = requirement
+			n.genesis.Grants = append(n.genesis.Grants, chain.Grant{Staker: n.stakerKey(i), Amount: 3 * requirement})
+			stake := uint64(requirement)
+			if i == size-1 {
+				stake /= 10
+			}
+			g.Stakes = []chain.Grant{{Staker: n.stakerKey(i), Amount: stake}}
 		}
 		n.genesis.Nodes = append(n.genesis.Nodes, g)
 		n.genesis.Authorities = append(n.genesis.Authorities, g.ProTxHash)
-		if g.Evo {
+		if g.Evo && i < nodes {
 			id := must(bls.NewID(g.ProTxHash))
 			n.members = append(n.members, id)
 			n.shares = append(n.shares, must(polynomial.Share(id)))
@@ -79,7 +100,7 @@ func testNetwork(profile string) *network {
 		}
 	}
 	n.genesis.PlatformQuorum = q
-	actual, _ := networks.LoadOrStore(profile, n)
+	actual, _ := networks.LoadOrStore(key{profile, size}, n)
 	return actual.(*network)
 }
 
@@ -118,8 +139,16 @@ func (n *network) unsignedBan(from Peer, node int, height int32) Ban {
 // update returns an update-service event signed by the node's operator.
 func (n *network) update(node int, sequence uint64, address string) wire.UpdateService {
 	return n.signEvent(node, wire.UpdateService{
-		Network: n.genesis.Hash(), ProTxHash: proTx(node), Sequence: sequence, Addresses: []string{address},
+		EventHead: n.head(sequence), ProTxHash: proTx(node), Addresses: []string{address},
 	})
+}
+
+func (n *network) head(sequence uint64) wire.EventHead {
+	return wire.EventHead{Network: n.genesis.Hash(), Sequence: sequence}
+}
+
+func (n *network) stakerKey(i int) wire.StakerKey {
+	return wire.StakerKey(n.staker[i].Public().(ed25519.PublicKey))
 }
 
 func (n *network) signEvent(signer int, e wire.UpdateService) wire.UpdateService {
@@ -140,32 +169,46 @@ func (n *network) author() *author {
 
 // draft is the header and events of a block in slot, by the slot's authority,
 // that is not part of a's branch.
-func (a *author) draft(slot uint64, events ...wire.UpdateService) wire.Block {
+func (a *author) draft(slot uint64, events ...wire.Event) wire.Block {
+	return a.draftOf(slot, wire.Content{Events: events})
+}
+
+func (a *author) draftOf(slot uint64, c wire.Content) wire.Block {
 	return a.sign(wire.Block{
 		Header: wire.Header{
 			Height: a.tip.Height + 1, Slot: slot, Parent: a.tip.Hash,
-			StateRoot: a.state.Root(), Content: wire.ContentHash(events),
+			StateRoot: a.state.Root(), Content: c.Hash(),
 		},
-		Events: events,
+		Content: c,
 	})
 }
 
 // sign signs b as the authority of its slot.
 func (n *network) sign(b wire.Block) wire.Block {
-	key := n.service[b.Header.Slot%nodes]
+	key := n.service[b.Header.Slot%uint64(len(n.service))]
 	b.Header.Signature = wire.ServiceSignature(ed25519.Sign(key, b.Header.SignedBytes()))
 	return b
 }
 
 // next is a block in slot, on top of which the following one will be.
-func (a *author) next(slot uint64, events ...wire.UpdateService) wire.Block {
-	b := a.draft(slot, events...)
+func (a *author) next(slot uint64, events ...wire.Event) wire.Block {
+	return a.nextOf(slot, wire.Content{Events: events})
+}
+
+func (a *author) nextOf(slot uint64, c wire.Content) wire.Block {
+	b := a.draftOf(slot, c)
 	s, _, err := a.state.Apply(b)
 	if err != nil {
 		panic(err)
 	}
 	a.state, a.tip = s, chain.Tip{Height: b.Header.Height, Slot: slot, Hash: b.Header.Hash()}
 	return b
+}
+
+// fork is an author on the same branch, who goes on otherwise.
+func (a *author) fork() *author {
+	other := *a
+	return &other
 }
 
 // blocks returns n blocks in the slots after the tip's.
@@ -180,7 +223,33 @@ func (a *author) blocks(n int) (all []wire.Block) {
 type rig struct {
 	*Engine
 	*network
-	t testing.TB
+	t    testing.TB
+	disk records // gets what is stored, unless it is nil
+}
+
+// stored returns the engine of a node, -1 for an observer, and its database.
+func stored(t testing.TB, n *network, node int) rig {
+	t.Helper()
+	e, out, err := New(n.configOf(node))
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := rig{Engine: e, network: n, t: t, disk: make(records)}
+	r.disk.apply(out.Writes)
+	return r
+}
+
+// again returns the engine that comes back from what is stored, for a node or
+// an observer.
+func (r rig) again(node int) rig {
+	r.t.Helper()
+	e, out, err := Restore(r.configOf(node), r.disk)
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	r.disk.apply(out.Writes)
+	r.Engine = e
+	return r
 }
 
 // observer returns the engine of a node that makes no blocks.
@@ -195,14 +264,14 @@ func newRig(t testing.TB, n *network, node int) rig {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return rig{e, n, t}
+	return rig{Engine: e, network: n, t: t}
 }
 
 // configOf is the configuration of a node, or of an observer for -1.
 func (n *network) configOf(node int) Config {
 	c := Config{Genesis: n.genesis}
 	if node >= 0 {
-		c.ProTxHash, c.ServiceKey = proTx(node), n.service[node]
+		c.ProTxHash, c.ServiceKey, c.OperatorKey = proTx(node), n.service[node], &n.operator[node]
 	}
 	return c
 }
@@ -212,6 +281,9 @@ func (r rig) feed(in Input) (validation.Verdict, *Effects) {
 	r.t.Helper()
 	out := new(Effects)
 	r.Step(in, 7, out)
+	if r.disk != nil {
+		r.disk.apply(out.Writes)
+	}
 	var v validation.Verdict
 	switch {
 	case len(out.Replies) == 1 && out.Replies[0].Ticket == 7:
@@ -230,6 +302,12 @@ func (r rig) want(in Input, reason validation.Reason) *Effects {
 		r.t.Errorf("%T: verdict %+v, want %+v", in, v, reason.Verdict())
 	}
 	return out
+}
+
+// event is the input that a validator makes of an event.
+func (r rig) event(from Peer, e wire.Event) Event {
+	key, _ := SignerOf(r.state, e)
+	return Event{From: from, Event: e, Key: key}
 }
 
 // at moves the clock to the middle of a slot.
@@ -279,40 +357,9 @@ func wantKinds(t testing.TB, what string, got, want map[Kind]int) {
 	}
 }
 
-// records is a database in memory.
-type records map[Kind]map[string][]byte
+func seedOperator(i int) bls.SecretKey { return bls.GenerateSecretKey(seed("operator", i)) }
 
-func (r records) apply(writes []Write) {
-	for _, w := range writes {
-		if r[w.Kind] == nil {
-			r[w.Kind] = make(map[string][]byte)
-		}
-		if w.Value == nil {
-			delete(r[w.Kind], string(w.Key))
-		} else {
-			r[w.Kind][string(w.Key)] = bytes.Clone(w.Value)
-		}
-	}
-}
-
-func (r records) clone() records {
-	c := make(records)
-	for k, m := range r {
-		c[k] = maps.Clone(m)
-	}
-	return c
-}
-
-func (r records) Get(kind Kind, key []byte) ([]byte, error) { return r[kind][string(key)], nil }
-
-func (r records) Walk(kind Kind, from []byte, f func(key, value []byte) error) error {
-	for _, k := range slices.Sorted(maps.Keys(r[kind])) {
-		if k < string(from) {
-			continue
-		}
-		if err := f([]byte(k), r[kind][k]); err != nil {
-			return err
-		}
-	}
-	return nil
+func seedService(i int) ed25519.PrivateKey {
+	s := seed("service", i)
+	return ed25519.NewKeyFromSeed(s[:])
 }

@@ -36,9 +36,33 @@ type Block struct {
 	Block wire.Block
 }
 
-// Event is an event that our operator wants in a block.
+// Event is an event that somebody wants in a block. Its signatures were found
+// valid under the keys that stand in it and under Key.
 type Event struct {
-	Event wire.UpdateService
+	From  Peer
+	Event wire.Event
+	Key   wire.OperatorKey // of the node, where its operator signs; zero otherwise
+}
+
+// Proof is an uptime proof whose seal was found valid under Key.
+type Proof struct {
+	From  Peer
+	Proof wire.UptimeProof
+	Key   wire.ServiceKey
+}
+
+// Vote is a tester's vote. Signature and seal were found valid under the keys
+// that the voter had at the block that drew it.
+type Vote struct {
+	From Peer
+	Vote wire.Vote
+}
+
+// Checkpoint is a tester's word on a block. The seal was found valid under
+// the key that the voter had at that block.
+type Checkpoint struct {
+	From       Peer
+	Checkpoint wire.Checkpoint
 }
 
 // Judged is a message that was refused before it reached the engine; the
@@ -96,17 +120,20 @@ type Farewell struct {
 	Until  time.Time         // end of the peer's ban; zero if it did not ban us
 }
 
-func (Ban) input()       {}
-func (Defer) input()     {}
-func (BanPeer) input()   {}
-func (UnbanPeer) input() {}
-func (Reached) input()   {}
-func (Farewell) input()  {}
-func (Announce) input()  {}
-func (Block) input()     {}
-func (Event) input()     {}
-func (Judged) input()    {}
-func (Tick) input()      {}
-func (PeerTip) input()   {}
-func (PeerGone) input()  {}
-func (Fetched) input()   {}
+func (Ban) input()        {}
+func (Defer) input()      {}
+func (BanPeer) input()    {}
+func (UnbanPeer) input()  {}
+func (Reached) input()    {}
+func (Farewell) input()   {}
+func (Announce) input()   {}
+func (Block) input()      {}
+func (Event) input()      {}
+func (Proof) input()      {}
+func (Vote) input()       {}
+func (Checkpoint) input() {}
+func (Judged) input()     {}
+func (Tick) input()       {}
+func (PeerTip) input()    {}
+func (PeerGone) input()   {}
+func (Fetched) input()    {}

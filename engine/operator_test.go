@@ -96,7 +96,7 @@ func TestOperator_WordIsKept(t *testing.T) {
 	}
 	stored := make(records)
 	stored.apply(first.Writes)
-	r := rig{e, n, t}
+	r := rig{Engine: e, network: n, t: t}
 	stored.apply(r.connect(n.author().blocks(1)...).Writes)
 	for _, in := range []Input{BanPeer{"p", time.Hour}, BanPeer{"q", time.Hour}, UnbanPeer{"q"}, Judged{"r", large, wire.Hash{1}}} {
 		_, out := r.feed(in)

@@ -30,6 +30,7 @@ func (p *player) tell(in Input) {
 	p.total.Charges = append(p.total.Charges, out.Charges...)
 	p.total.Bans = append(p.total.Bans, out.Bans...)
 	p.total.Lost += out.Lost
+	p.total.Undone += out.Undone
 	for _, d := range out.Due {
 		v := p.judge(Peer(d.From), d.Ban, d.Why == inventory.Ahead)
 		if why, again := putOffFor[v.Reason]; again {

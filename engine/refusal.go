@@ -23,6 +23,22 @@ func (e *Engine) remember(id wire.Hash, why inventory.Refusal, out *Effects) {
 	out.Evicted += len(evicted)
 }
 
+// maxForgotten is how many refusals are forgotten at once: a commit has its limit.
+const maxForgotten = 4096
+
+// forgetRefusals lets items come again that were refused for a reason which no
+// longer counts.
+func (e *Engine) forgetRefusals(void func(inventory.Refusal) bool, out *Effects) {
+	forgotten := 0
+	deleteRefusals(e.refused.Drop(func(r inventory.Refusal) bool {
+		if forgotten == maxForgotten || !void(r) {
+			return false
+		}
+		forgotten++
+		return true
+	}), out)
+}
+
 func deleteRefusals(ids []wire.Hash, out *Effects) {
 	for _, id := range ids {
 		out.delete(KindRefusal, id[:])

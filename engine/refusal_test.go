@@ -47,7 +47,7 @@ func TestRefusals_CostNoSecondCheck(t *testing.T) {
 	}
 	stored := make(records)
 	stored.apply(first.Writes)
-	r := rig{e, n, t}
+	r := rig{Engine: e, network: n, t: t}
 	for _, b := range n.author().blocks(5) {
 		stored.apply(r.connect(b).Writes)
 	}
@@ -101,7 +101,7 @@ func TestRefusals_ExpireWithTheWindow(t *testing.T) {
 	for left := 1; left >= 0; left-- {
 		out := r.connect(a.blocks(1)...)
 		_, deletes := kinds(out)
-		wantKinds(t, "deleted", deletes, map[Kind]int{KindRefusal: 1})
+		wantKinds(t, "deleted", deletes, map[Kind]int{KindRefusal: 1, KindUndo: 1})
 		if n := r.Snapshot().Refusals.Len(); n != left {
 			t.Errorf("%d refusals, want %d", n, left)
 		}
@@ -116,7 +116,7 @@ func TestRefusals_AreBoundedAndRestored(t *testing.T) {
 	}
 	stored := make(records)
 	stored.apply(first.Writes)
-	r := rig{e, n, t}
+	r := rig{Engine: e, network: n, t: t}
 	a := n.author()
 	stored.apply(r.connect(a.blocks(1)...).Writes)
 	id := func(i int) (h wire.Hash) {

@@ -1,15 +1,17 @@
 package engine
 
 import (
+	"bytes"
 	"cmp"
-	"encoding/binary"
 	"errors"
 	"fmt"
 	"maps"
 	"slices"
 
 	"github.com/proctornet/proctor/chain"
+	"github.com/proctornet/proctor/params"
 	"github.com/proctornet/proctor/state"
+	"github.com/proctornet/proctor/uptime"
 	"github.com/proctornet/proctor/wire"
 )
 
@@ -33,7 +35,7 @@ type Records interface {
 // written, see New.
 func neverRan(r Records) error {
 	for _, k := range Kinds() {
-		if k == KindNode {
+		if k == KindNode || k == KindStaker || k == KindTombstone {
 			continue
 		}
 		err := r.Walk(k, nil, func(_, _ []byte) error { return fmt.Errorf("records of kind %d, but no tip", k) })
@@ -42,38 +44,6 @@ func neverRan(r Records) error {
 		}
 	}
 	return nil
-}
-
-// meta is the record that ties the others together.
-type meta struct {
-	genesis wire.Hash
-	tip     chain.Tip
-	root    wire.Hash
-}
-
-func (e *Engine) putMeta(out *Effects) {
-	tip, root := e.chain.Tip(), e.state.Root()
-	b := append([]byte(nil), e.network[:]...)
-	b = binary.BigEndian.AppendUint32(b, uint32(tip.Height))
-	b = binary.BigEndian.AppendUint64(b, tip.Slot)
-	b = append(b, tip.Hash[:]...)
-	out.put(KindMeta, nil, append(b, root[:]...))
-}
-
-func parseMeta(b []byte) (meta, error) {
-	const size = 32 + 4 + 8 + 32 + 32
-	if len(b) != size {
-		return meta{}, fmt.Errorf("%w: meta of %d bytes, want %d", state.ErrRecord, len(b), size)
-	}
-	return meta{
-		genesis: wire.Hash(b[0:32]),
-		tip: chain.Tip{
-			Height: int32(binary.BigEndian.Uint32(b[32:36])),
-			Slot:   binary.BigEndian.Uint64(b[36:44]),
-			Hash:   wire.Hash(b[44:76]),
-		},
-		root: wire.Hash(b[76:108]),
-	}, nil
 }
 
 // Restore returns the engine as it was when the last batch was stored, or a
@@ -101,7 +71,7 @@ func Restore(c Config, r Records) (e *Engine, effects *Effects, err error) {
 	if e, err = blank(c); err != nil {
 		return nil, nil, err
 	}
-	for _, load := range []func(Records, meta) error{e.loadNodes, e.loadBlocks, e.loadFlags, e.loadBans, e.loadRefusals, e.loadLedger, e.loadContacts} {
+	for _, load := range []func(Records, meta) error{e.loadState, e.loadBranch, e.loadProofs, e.loadBallots, e.loadDecisions, e.loadFlags, e.loadBans, e.loadRefusals, e.loadLedger, e.loadContacts} {
 		if err := load(r, m); err != nil {
 			return nil, nil, err
 		}
@@ -109,30 +79,29 @@ func Restore(c Config, r Records) (e *Engine, effects *Effects, err error) {
 	if err := e.checkKeys(); err != nil {
 		return nil, nil, err
 	}
+	e.written, e.confidence, e.silentUntil = m.standing, m.confidence(), m.silent
 	effects = &Effects{Bans: e.ledger.standing(), Known: slices.SortedFunc(maps.Values(e.contacts.reached), newestFirst)}
 	e.ledger.enforce(effects)
+	e.dropUndo(effects)
+	e.unsent = true
 	return e, effects, nil
 }
 
-func (e *Engine) loadNodes(r Records, m meta) error {
-	var nodes []state.Node
-	err := r.Walk(KindNode, nil, func(_, value []byte) error {
-		n, err := state.ParseNode(value)
-		nodes = append(nodes, n)
-		return err
-	})
-	if err != nil {
-		return corrupt(err)
-	}
-	e.state, err = state.Load(e.config.Genesis, func(yield func(state.Node) bool) {
-		for _, n := range nodes {
-			if !yield(n) {
-				return
-			}
+// loadState reads the agreed state at the tip.
+func (e *Engine) loadState(r Records, m meta) error {
+	var records []state.Record
+	for kind, stored := range stateKinds {
+		err := r.Walk(stored, nil, func(key, value []byte) error {
+			records = append(records, state.Record{Kind: kind, Key: bytes.Clone(key), Value: bytes.Clone(value)})
+			return nil
+		})
+		if err != nil {
+			return corrupt(err)
 		}
-	})
-	if err != nil {
-		return err
+	}
+	var err error
+	if e.state, err = state.Load(e.config.Genesis, slices.Values(records)); err != nil {
+		return corrupt(err)
 	}
 	if root := e.state.Root(); root != m.root {
 		return fmt.Errorf("%w: the registry has root %s, at height %d it was %s", ErrCorrupt, root, m.tip.Height, m.root)
@@ -140,11 +109,78 @@ func (e *Engine) loadNodes(r Records, m meta) error {
 	return nil
 }
 
-func (e *Engine) loadBlocks(r Records, m meta) error {
-	var hashes []wire.Hash
+// loadBranch reads the newest blocks and takes them back one by one, so that
+// their states are at hand again.
+func (e *Engine) loadBranch(r Records, m meta) error {
+	blocks, err := loadBlocks(r, m)
+	if err != nil {
+		return err
+	}
+	recent := blocks[max(0, len(blocks)-chain.RecentBlocks-1):]
+	headers := make([]wire.Header, len(recent))
+	for i, b := range recent {
+		headers[i] = b.Header
+	}
+	if err := e.tree.Restore(m.final, m.tip, headers); err != nil {
+		return corrupt(err)
+	}
+	undo := make(map[int32]state.Diff)
+	err = r.Walk(KindUndo, nil, func(key, value []byte) error {
+		if len(key) != 4 {
+			return fmt.Errorf("%w: undo under a key of %d bytes", state.ErrRecord, len(key))
+		}
+		d, err := state.ParseUndo(value)
+		undo[heightOf(key)] = d
+		return err
+	})
+	if err != nil {
+		return corrupt(err)
+	}
+	s := e.state
+	for i := len(blocks) - 1; ; i-- {
+		if i < 0 {
+			e.branch = append(e.branch, e.newLink(chain.Tip{Hash: m.genesis}, wire.Block{}, s, state.Diff{}))
+			break
+		}
+		b := blocks[i]
+		d, have := undo[b.Header.Height]
+		tip := chain.Tip{Height: b.Header.Height, Slot: b.Header.Slot, Hash: b.Header.Hash()}
+		if !have || i == 0 && tip.Height > 1 { // as far as it goes
+			e.branch = append(e.branch, e.newLink(tip, b, s, state.Diff{}))
+			break
+		}
+		e.branch = append(e.branch, e.newLink(tip, b, s, d))
+		if s, err = s.Undo(d); err != nil {
+			return corrupt(err)
+		}
+		if root := s.Root(); root != b.Header.StateRoot {
+			return fmt.Errorf("%w: block %d taken back gives root %s, its header says %s", ErrCorrupt, b.Header.Height, root, b.Header.StateRoot)
+		}
+	}
+	slices.Reverse(e.branch)
+	for height := range undo {
+		if height <= e.branch[0].Tip.Height || height > m.tip.Height {
+			e.leftover = append(e.leftover, height)
+		}
+	}
+	return nil
+}
+
+// dropUndo deletes what takes blocks back that nobody will take back: the stop
+// came before it was deleted.
+func (e *Engine) dropUndo(out *Effects) {
+	slices.Sort(e.leftover)
+	for _, height := range e.leftover {
+		out.delete(KindUndo, heightKey(height))
+	}
+	e.leftover = nil
+}
+
+// loadBlocks reads the newest blocks, oldest first; the tip's is the last.
+func loadBlocks(r Records, m meta) (blocks []wire.Block, err error) {
 	last := chain.Tip{Hash: m.genesis}
-	next := max(1, m.tip.Height-chain.RecentBlocks+1)
-	err := r.Walk(KindBlock, heightKey(next), func(_, value []byte) error {
+	next := max(1, m.tip.Height-chain.RecentBlocks-params.CertificateLast)
+	err = r.Walk(KindBlock, heightKey(next), func(_, value []byte) error {
 		b, err := wire.ParseBlock(value)
 		switch {
 		case err != nil:
@@ -153,19 +189,28 @@ func (e *Engine) loadBlocks(r Records, m meta) error {
 			return fmt.Errorf("block %d stands where %d should", b.Header.Height, next)
 		}
 		last = chain.Tip{Height: next, Slot: b.Header.Slot, Hash: b.Header.Hash()}
-		hashes = append(hashes, last.Hash)
+		blocks = append(blocks, b)
 		next++
 		return nil
 	})
 	if err != nil {
-		return corrupt(err)
+		return nil, corrupt(err)
 	}
 	if last != m.tip {
-		return fmt.Errorf("%w: the last block is %d, slot %d, %s, the tip %d, slot %d, %s", ErrCorrupt,
+		return nil, fmt.Errorf("%w: the last block is %d, slot %d, %s, the tip %d, slot %d, %s", ErrCorrupt,
 			last.Height, last.Slot, last.Hash, m.tip.Height, m.tip.Slot, m.tip.Hash)
 	}
-	e.chain.Restore(m.tip, hashes)
-	return nil
+	return blocks, nil
+}
+
+func (e *Engine) loadProofs(r Records, _ meta) error {
+	return corrupt(r.Walk(KindProof, nil, func(_, value []byte) error {
+		p, err := uptime.ParseRecord(value)
+		if err == nil {
+			e.proofs = e.proofs.Put(p)
+		}
+		return err
+	}))
 }
 
 func (e *Engine) loadFlags(r Records, _ meta) error {

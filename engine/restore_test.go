@@ -37,7 +37,6 @@ func TestNew_RefusesAConfigurationThatCannotWork(t *testing.T) {
 	}{
 		"operator key that is none": {badKey.configOf(-1), chain.ErrGenesis, proTx(bob).String()},
 		"quorum key that is none":   {badQuorum.configOf(-1), chain.ErrGenesis, q.QuorumHash.String()},
-		"node nobody registered":    {stranger, nil, "not registered"},
 		"no service key":            {half, nil, "needs both"},
 		"another service key":       {wrongKey, nil, n.genesis.Nodes[alice].ServiceKey.String()},
 	} {
@@ -46,26 +45,46 @@ func TestNew_RefusesAConfigurationThatCannotWork(t *testing.T) {
 			t.Errorf("%s: got %v, want an error with %q", name, err, c.text)
 		}
 	}
+	// It observes until somebody registers it.
+	if _, _, err := New(stranger); err != nil {
+		t.Errorf("node that is not registered yet: %v", err)
+	}
 }
+
+const (
+	livedNodes = 8
+	livedTip   = 14
+)
 
 // lived returns the records of an engine that has seen something of every
 // kind, and that engine.
 func lived(t testing.TB) (records, rig) {
 	t.Helper()
-	n := testNetwork("core")
-	e, out, err := New(n.configOf(-1))
+	n := networkOf("core", livedNodes)
+	e, out, err := New(n.configOf(alice))
 	if err != nil {
 		t.Fatal(err)
 	}
 	stored := make(records)
 	stored.apply(out.Writes)
-	r := rig{e, n, t}
+	r := rig{Engine: e, network: n, t: t}
 	a := n.author()
-	for _, in := range []Input{
-		Tick{n.genesis.SlotStart(3)},
+	inputs := []Input{
+		Tick{n.genesis.SlotStart(1)},
 		Block{"p", a.next(1)},
-		Block{"p", a.next(2, n.update(bob, 1, "/ip4/1.2.3.4/tcp/1"))},
-		Block{"p", a.next(3)},
+		Block{"p", a.next(2, n.update(bob, 1, "/ip4/1.2.3.4/tcp/1"), n.exit(livedNodes-1, 1))},
+	}
+	draw := a.draw()
+	for slot := uint64(3); slot <= livedTip; slot++ {
+		inputs = append(inputs, Tick{n.genesis.SlotStart(slot)}, Block{"p", a.next(slot)})
+	}
+	ballot := wire.Ballot{Height: draw.Height, BlockHash: draw.Hash, ProTxHash: proTx(cleo), Answer: wire.FailsUptime}
+	passes := ballot
+	passes.Answer = wire.Passes
+	inputs = append(inputs,
+		n.proof(bob, 7, a.tip),
+		Vote{"p", n.vote(bob, ballot)},
+		Vote{"p", n.vote(bob, passes)},
 		n.unsignedBan("p", alice, 2),
 		n.unsignedBan("p", bob, 3),
 		Judged{"q", medium, wire.Hash{1}},
@@ -73,7 +92,8 @@ func lived(t testing.TB) (records, rig) {
 		n.unsignedBan("p", bob, 1), // stale: what the check of its signature found is remembered
 		Reached{"p", []string{"/ip4/1.2.3.4/udp/1/quic-v1"}},
 		Farewell{Peer: "q", Code: 3, Reason: validation.Signature, Until: t0.Add(time.Hour)},
-	} {
+	)
+	for _, in := range inputs {
 		_, out := r.feed(in)
 		stored.apply(out.Writes)
 	}
@@ -145,18 +165,18 @@ func TestRestore_RefusesContradictions(t *testing.T) {
 	remove := func(kind Kind, k string) func(records) { return func(r records) { delete(r[kind], k) } }
 	breaks := map[string]func(records){
 		"changed key of a node":     flip(KindNode, string(key[:]), 40),
-		"changed address of a node": flip(KindNode, string(key[:]), 140),
+		"changed address of a node": flip(KindNode, string(key[:]), 182),
 		"missing node":              remove(KindNode, string(key[:])),
-		"missing last block":        remove(KindBlock, string(heightKey(3))),
+		"missing last block":        remove(KindBlock, string(heightKey(livedTip))),
 		"missing block below it":    remove(KindBlock, string(heightKey(2))),
 		"missing first block":       remove(KindBlock, string(heightKey(1))),
 		"last block of another branch": func(r records) {
-			other := testNetwork("core").author()
-			other.blocks(2)
-			r[KindBlock][string(heightKey(3))] = other.next(5).Bytes()
+			other := networkOf("core", livedNodes).author()
+			other.blocks(livedTip - 1)
+			r[KindBlock][string(heightKey(livedTip))] = other.next(livedTip + 2).Bytes()
 		},
 		"a block too many": func(r records) {
-			r[KindBlock][string(heightKey(4))] = r[KindBlock][string(heightKey(3))]
+			r[KindBlock][string(heightKey(livedTip+1))] = r[KindBlock][string(heightKey(livedTip))]
 		},
 		"missing meta":              remove(KindMeta, ""),
 		"tip's height":              flip(KindMeta, "", 35),
@@ -252,11 +272,11 @@ func TestRestore_LongChain(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	r, stored := rig{e, n, t}, make(records)
+	r, stored := rig{Engine: e, network: n, t: t}, make(records)
 	stored.apply(out.Writes)
 	a := n.author()
 	first := a.next(1)
-	for _, b := range append([]wire.Block{first}, a.blocks(chain.RecentBlocks+3)...) {
+	for _, b := range append([]wire.Block{first}, a.blocks(chain.RecentBlocks+params.CertificateLast+3)...) {
 		stored.apply(r.connect(b).Writes)
 	}
 	delete(stored[KindBlock], string(heightKey(1)))
@@ -277,7 +297,7 @@ func TestRestore_KeepsABanUntilItsEnd(t *testing.T) {
 		t.Fatal(err)
 	}
 	r.Engine = e
-	began := t0.Add(3 * time.Second)
+	began := t0.Add(livedTip * time.Second)
 	if _, out := r.feed(Tick{began.Add(params.BanDuration - time.Millisecond)}); len(out.Unbans) > 0 {
 		t.Errorf("unbans %v, want none yet", out.Unbans)
 	}

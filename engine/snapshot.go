@@ -5,6 +5,7 @@ import (
 	"github.com/proctornet/proctor/inventory"
 	"github.com/proctornet/proctor/state"
 	"github.com/proctornet/proctor/trie"
+	"github.com/proctornet/proctor/uptime"
 	"github.com/proctornet/proctor/validation"
 	"github.com/proctornet/proctor/wire"
 )
@@ -17,10 +18,17 @@ type Flags = trie.Map[state.BanFlag]
 type Snapshot struct {
 	Tip      chain.Tip
 	State    state.State
+	Branch   Branch    // the newest blocks with their states and draws
+	Final    chain.Tip // the newest block that is never undone
 	Flags    Flags
 	Accepted inventory.Bans
 	IsSynced bool
 	Doubtful Doubtful // why nobody is blamed for contradicting our view; empty if they are
+
+	Events      trie.Map[wire.Event] // by record: those that wait for a block
+	Proofs      uptime.Book
+	Votes       trie.Map[wire.Vote]         // by voteID
+	Checkpoints trie.Map[[]wire.Checkpoint] // by checkpointID
 
 	Refusals inventory.Refusals
 	Deferred int // bans that wait until they can be judged

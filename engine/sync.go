@@ -1,12 +1,9 @@
 package engine
 
 import (
-	"maps"
-	"slices"
 	"time"
 
 	"github.com/proctornet/proctor/params"
-	"github.com/proctornet/proctor/validation"
 	"github.com/proctornet/proctor/wire"
 )
 
@@ -19,32 +16,75 @@ const (
 // syncer knows how far peers say they are and what was asked of whom.
 type syncer struct {
 	claims map[Peer]claim
+	slow   Peer      // who was asked last, if it sent less than it was asked for
 	asked  Peer      // whom a Fetch is under way to; "" if none is
+	count  int       // how many were asked for
 	from   int32     // the first height asked for
+	had    wire.Hash // our tip when it was asked for
 	since  time.Time // when it was asked
 }
 
 // claim is what a peer says about its tip.
 type claim struct {
 	height   int32
+	met      bool // it told us its tip, so it is connected until we hear that it has gone
 	observer bool
 	refuted  bool // asked for what it claimed, it had nothing
+
+	// While we fetch another branch of the peer's: how often what it sent did
+	// not connect since it last sent something new, and the height to go on
+	// from, 0 for our tip's successor.
+	misses int
+	next   int32
 }
 
 func newSyncer() syncer { return syncer{claims: make(map[Peer]claim)} }
 
+// claim notes the tip that a peer in contact with us tells.
 func (s *syncer) claim(p Peer, height int32, observer bool) {
-	if _, known := s.claims[p]; p == "" || !known && len(s.claims) >= maxClaims {
+	if !s.room(p) {
 		return
 	}
-	s.claims[p] = claim{height: height, observer: observer}
+	c := s.claims[p]
+	c.height, c.met, c.observer, c.refuted = height, true, observer, false
+	s.claims[p] = c
+}
+
+// room reports whether there is room for what p claims. Whoever only passed
+// blocks on may have gone without our hearing of it, and makes room.
+func (s *syncer) room(p Peer) bool {
+	if _, known := s.claims[p]; p == "" || known || len(s.claims) < maxClaims {
+		return p != ""
+	}
+	var least Peer
+	for other, c := range s.claims {
+		if l := s.claims[least]; !c.met && (least == "" || c.height < l.height || c.height == l.height && other < least) {
+			least = other
+		}
+	}
+	delete(s.claims, least)
+	return least != ""
+}
+
+// contacts is how many peers we are in contact with.
+func (s *syncer) contacts() (n int) {
+	for _, c := range s.claims {
+		if c.met {
+			n++
+		}
+	}
+	return n
 }
 
 // has notes that p showed a signed block of that height, which takes back what
 // refuted p. What p claimed beyond it stands.
 func (s *syncer) has(p Peer, height int32) {
+	if !s.room(p) {
+		return
+	}
 	c, known := s.claims[p]
-	s.claim(p, max(c.height, height), c.observer || !known)
+	c.height, c.observer, c.refuted = max(c.height, height), c.observer || !known, false
+	s.claims[p] = c
 }
 
 // bound reports whether p is a registered service node in contact with us.
@@ -66,17 +106,47 @@ func (s *syncer) refute(p Peer) {
 	s.asked = ""
 	if c, known := s.claims[p]; known {
 		c.refuted = true
-		s.claims[p] = c
+		s.keep(p, c)
 	}
 }
 
-// highest returns the peer that claims the most and is not refuted; of
-// several the lowest.
-func (s *syncer) highest() (best Peer, height int32) {
-	for _, p := range slices.Sorted(maps.Keys(s.claims)) {
-		if c := s.claims[p]; !c.refuted && (best == "" || c.height > height) {
+// keep notes what became of a claim. Of a peer that we never met nothing stays
+// once it is refuted.
+func (s *syncer) keep(p Peer, c claim) {
+	if c.refuted && !c.met {
+		delete(s.claims, p)
+		return
+	}
+	s.claims[p] = c
+}
+
+// highest returns the peer, other than one, that claims the most and is not
+// refuted; of several the lowest.
+func (s *syncer) highest(other Peer) (best Peer, height int32) {
+	for p, c := range s.claims {
+		if p == other || c.refuted {
+			continue
+		}
+		if best == "" || c.height > height || c.height == height && p < best {
 			best, height = p, c.height
 		}
+	}
+	return best, height
+}
+
+// choose returns the peer to ask for what is above our tip, "" if there is
+// nobody. Whoever was slow is not asked twice in a row while another knows
+// something, or one that hands out a block at a time would keep us from all
+// others.
+func (s *syncer) choose(tip int32) (Peer, int32) {
+	best, height := s.highest("")
+	if best == s.slow {
+		if p, h := s.highest(s.slow); h > tip {
+			best, height = p, h
+		}
+	}
+	if height <= tip {
+		return "", 0
 	}
 	return best, height
 }
@@ -104,11 +174,11 @@ func (e *Engine) synced() bool {
 	}
 	others := e.state.NodeCount() - 1
 	asked, height := e.sync.serviceNodes()
-	return asked >= min(params.SyncedPeers, others) && height <= e.chain.Tip().Height
+	return asked >= min(params.SyncedPeers, others) && height <= e.tree.Tip().Height
 }
 
 // current reports whether our tip is within a few slots of the clock.
-func (e *Engine) current() bool { return e.slot() <= e.chain.Tip().Slot+params.SyncedWithin }
+func (e *Engine) current() bool { return e.slot() <= e.tree.Tip().Slot+params.SyncedWithin }
 
 // mayProduce lets an author go on that follows the chain. One that has fallen
 // behind the clock waits while a service node claims more, and for a warm-up
@@ -119,46 +189,11 @@ func (e *Engine) mayProduce() bool {
 		return true
 	}
 	_, height := e.sync.serviceNodes()
-	return height <= e.chain.Tip().Height && (e.synced() || e.slot() >= e.started+warmUpSlots)
+	return height <= e.tree.Tip().Height && (e.synced() || e.slot() >= e.started+warmUpSlots)
 }
 
 // plausible bounds a claim by the clock: there is at most one block a slot.
 func (e *Engine) plausible(height int32) int32 {
-	tip := e.chain.Tip()
+	tip := e.tree.Tip()
 	return int32(min(int64(height), int64(tip.Height)+int64(e.slot()+1)-int64(tip.Slot)))
-}
-
-// fetch asks the peer that claims the most for what we lack, one at a time.
-func (e *Engine) fetch(out *Effects) {
-	if e.sync.asked != "" {
-		if e.now.Sub(e.sync.since) < fetchTimeout {
-			return
-		}
-		e.sync.refute(e.sync.asked)
-	}
-	peer, height := e.sync.highest()
-	if tip := e.chain.Tip().Height; peer != "" && height > tip {
-		e.sync.asked, e.sync.from, e.sync.since = peer, tip+1, e.now
-		count := uint16(min(int64(height)-int64(tip), wire.MaxRangeBlocks))
-		out.Fetches = append(out.Fetches, Fetch{peer, wire.BlockRange{From: tip + 1, Count: count}})
-	}
-}
-
-// fetched connects the blocks that a peer sent on request.
-func (e *Engine) fetched(in Fetched, out *Effects) {
-	if in.Peer != e.sync.asked {
-		return // too late: somebody else was asked since
-	}
-	for _, b := range in.Blocks {
-		v := e.block(Block{From: in.Peer, Block: b}, out)
-		e.charge(in.Peer, v, b.Header.Hash(), out)
-		if !v.OK() && v.Reason != validation.Duplicate {
-			break
-		}
-	}
-	if e.chain.Tip().Height < e.sync.from { // neither this peer brought it nor gossip meanwhile
-		e.sync.refute(in.Peer)
-	}
-	e.sync.asked = ""
-	e.fetch(out)
 }

@@ -49,6 +49,34 @@ func TestSync_ClaimsAreBounded(t *testing.T) {
 	}
 }
 
+// A peer that passed a block on while it went away leaves nothing that counts
+// or takes a place for good.
+func TestSync_WhoWasNeverMetIsNoContact(t *testing.T) {
+	r := observer(t, "spec")
+	a := r.author()
+	r.at(20)
+	a.blocks(5)
+	orphan := a.next(6)
+	for i := range maxClaims + 10 {
+		p := numbered(i)
+		r.feed(PeerTip{Peer: p})
+		r.feed(PeerGone{p})
+		r.want(Block{p, orphan}, validation.BlockOrphan)
+	}
+	if n := r.sync.contacts(); n != 0 {
+		t.Errorf("%d contacts, want none", n)
+	}
+	if len(r.sync.claims) > maxClaims {
+		t.Errorf("%d claims, want at most %d", len(r.sync.claims), maxClaims)
+	}
+	for i := range maxClaims {
+		r.feed(PeerTip{Peer: Peer(fmt.Sprint("met ", i))})
+	}
+	if n := r.sync.contacts(); n != maxClaims {
+		t.Errorf("%d contacts, want %d: who was never met makes room", n, maxClaims)
+	}
+}
+
 func TestSync_AsksOnePeerAtATime(t *testing.T) {
 	r := observer(t, "spec")
 	r.at(10)
@@ -75,7 +103,7 @@ func TestSync_AsksTheHighestAndOfEqualsTheLowestPeer(t *testing.T) {
 		for p, h := range heights {
 			s.claim(p, h, false)
 		}
-		if p, h := s.highest(); p != "b" || h != 9 {
+		if p, h := s.highest(""); p != "b" || h != 9 {
 			t.Fatalf("highest is %q at %d, want b at 9", p, h)
 		}
 	}
@@ -120,7 +148,7 @@ func TestSync_CatchesUpInSeveralBatches(t *testing.T) {
 	_, out = r.feed(Fetched{Peer: "p", Blocks: all[:100]}) // it may send fewer
 	wantFetches(t, "first answer", out, fetchOf("p", 101, height-100))
 	puts, _ := kinds(out)
-	wantKinds(t, "first answer", puts, map[Kind]int{KindBlock: 100, KindMeta: 100})
+	wantKinds(t, "first answer", puts, map[Kind]int{KindBlock: 100, KindUndo: 100, KindNode: 100, KindMeta: 100})
 
 	_, out = r.feed(Fetched{Peer: "p", Blocks: all[100:]})
 	wantFetches(t, "last answer", out)
@@ -218,7 +246,7 @@ func TestSync_BadBlockAmongFetchedIsChargedToWhoSentIt(t *testing.T) {
 	r.feed(PeerTip{Peer: "bad", Height: 5})
 	r.feed(PeerTip{Peer: "good", Height: 4})
 	_, out := r.feed(Fetched{Peer: "bad", Blocks: all})
-	if len(out.Bans) != 1 || out.Bans[0].Peer != "bad" || out.Bans[0].Cause().Reason != validation.BlockContent || out.Bans[0].Cause().Evidence != all[3].Header.Hash() {
+	if len(out.Bans) != 1 || out.Bans[0].Peer != "bad" || out.Bans[0].Cause().Reason != validation.BlockServed || out.Bans[0].Cause().Evidence != all[3].Header.Hash() {
 		t.Errorf("bans %+v, want bad's for block 4", out.Bans)
 	}
 	if h := r.Snapshot().TipHeight(); h != 3 {

@@ -17,7 +17,7 @@ import (
 )
 
 func block(height int) wire.Block {
-	return wire.Block{Header: wire.Header{Height: int32(height), Slot: uint64(height), Content: wire.ContentHash(nil)}}
+	return wire.Block{Header: wire.Header{Height: int32(height), Slot: uint64(height), Content: wire.Content{}.Hash()}}
 }
 
 func blockRange(from, count int) wire.BlockRange {
@@ -88,12 +88,14 @@ func TestBlocks_RangesAreServed(t *testing.T) {
 
 // However much is asked for, an answer is read block by block and ends.
 func TestBlocks_AnswersAreBounded(t *testing.T) {
-	var events []wire.UpdateService
+	var content wire.Content
 	for i := range wire.MaxBlockEvents {
 		long := "/" + strings.Repeat("a", wire.MaxAddressLength-1)
-		events = append(events, wire.UpdateService{Sequence: uint64(i), Addresses: []string{long, long, long, long}})
+		content.Events = append(content.Events, wire.UpdateService{
+			EventHead: wire.EventHead{Sequence: uint64(i)}, Addresses: []string{long, long, long, long},
+		})
 	}
-	heavy := wire.Block{Header: wire.Header{Height: 1, Slot: 1, Content: wire.ContentHash(events)}, Events: events}.Bytes()
+	heavy := wire.Block{Header: wire.Header{Height: 1, Slot: 1, Content: content.Hash()}, Content: content}.Bytes()
 	a, b := run(t, 1), run(t, 2)
 	b.set(func(x *backend) {
 		x.serve = func(q wire.BlockRange) ([][]byte, error) { return slices.Repeat([][]byte{heavy}, int(q.Count)), nil }

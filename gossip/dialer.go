@@ -8,6 +8,7 @@ import (
 
 	"github.com/libp2p/go-libp2p/core/network"
 	"github.com/libp2p/go-libp2p/core/peer"
+	"github.com/libp2p/go-libp2p/p2p/net/swarm"
 
 	"github.com/proctornet/proctor/engine"
 	"github.com/proctornet/proctor/wire"
@@ -49,10 +50,8 @@ func (d *dialer) size() int {
 
 // redial keeps contact with the bootstrap peers and with as many others as
 // are wanted. Nothing below does: after a cut, connections that ended stay
-// ended (spec/gossip.md 2.5). A forced dial leaves out the host's back-off,
-// which grows to minutes and would outlast a peer's restart.
+// ended (spec/gossip.md 2.5).
 func (s *Service) redial(ctx context.Context) error {
-	ctx = network.WithForceDirectDial(ctx, "redial")
 	var dials sync.WaitGroup
 	defer dials.Wait()
 	tick := time.NewTicker(dialEvery)
@@ -102,8 +101,14 @@ func (s *Service) chooseDials(now time.Time) []peer.AddrInfo {
 }
 
 // dial connects to a peer, whose handshake then shows whether it is one. The
-// host resolves names again each time: a peer may come back elsewhere.
+// host resolves names again each time: a peer may come back elsewhere. Its
+// back-off, which grows to minutes and would outlast a peer's restart, is
+// cleared: our address book has its own. A forced dial would leave it out too,
+// but panics when the host is closed meanwhile.
 func (s *Service) dial(ctx context.Context, p peer.AddrInfo) {
+	if host, ok := s.host.Network().(interface{ Backoff() *swarm.DialBackoff }); ok {
+		host.Backoff().Clear(p.ID)
+	}
 	ctx, cancel := context.WithTimeout(ctx, dialTimeout)
 	defer cancel()
 	if err := s.host.Connect(ctx, p); err != nil {

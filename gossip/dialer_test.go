@@ -12,6 +12,7 @@ import (
 
 	"github.com/libp2p/go-libp2p/core/network"
 	"github.com/libp2p/go-libp2p/core/peer"
+	"github.com/libp2p/go-libp2p/p2p/net/swarm"
 	"github.com/multiformats/go-multiaddr"
 
 	"github.com/proctornet/proctor/engine"
@@ -326,4 +327,18 @@ func TestPeerLimits(t *testing.T) {
 	if !l.allow("one more", 1, dayOne.Add(time.Second)) || len(l.buckets) != 1 {
 		t.Errorf("%d buckets after all were full again", len(l.buckets))
 	}
+}
+
+// The host remembers for minutes that a peer could not be reached. Our address
+// book decides when to try again.
+func TestDialer_DialsAPeerThatTheHostBacksOffFrom(t *testing.T) {
+	b := run(t, 2)
+	a := prepare(t, 1, bootstrap(b))
+	for range 10 { // each time for longer
+		for _, addr := range b.info().Addrs {
+			a.host.Network().(*swarm.Swarm).Backoff().AddBackoff(b.ID(), addr)
+		}
+	}
+	a.start()
+	await(t, "both to meet", func() bool { return a.contact(b.ID()) == "up" })
 }

@@ -35,7 +35,17 @@ const (
 // marked a message as seen when it meets this limit, so one dropped here is
 // lost: the limit is as high as what stands behind it can hold, which says no
 // in time for the message to be deferred.
-var concurrency = map[engine.Topic]int{engine.TopicPlatformBan: 6144, engine.TopicBlock: 1024}
+var concurrency = map[engine.Topic]int{
+	engine.TopicPlatformBan: 6144, engine.TopicBlock: 512, engine.TopicEvent: 256,
+	engine.TopicUptime: 512, engine.TopicVote: 512, engine.TopicCheckpoint: 256,
+}
+
+// weight is what a topic counts for in a peer's score. Source: spec/gossip.md
+// 2.3.
+var weight = map[engine.Topic]float64{
+	engine.TopicPlatformBan: 1, engine.TopicBlock: 1, engine.TopicEvent: 0.7,
+	engine.TopicUptime: 0.3, engine.TopicVote: 0.7, engine.TopicCheckpoint: 0.3,
+}
 
 // meshProtocols leaves out those that dodge the mesh's rules.
 var meshProtocols = []protocol.ID{pubsub.GossipSubID_v13, pubsub.GossipSubID_v12, pubsub.GossipSubID_v11}
@@ -194,7 +204,7 @@ func (s *Service) scoreParams() *pubsub.PeerScoreParams {
 	topics := make(map[string]*pubsub.TopicScoreParams)
 	for _, t := range engine.Topics() {
 		topics[s.topicName(t)] = &pubsub.TopicScoreParams{
-			TopicWeight:      1,
+			TopicWeight:      weight[t],
 			TimeInMeshWeight: 0.005, TimeInMeshQuantum: time.Second, TimeInMeshCap: 1000,
 			FirstMessageDeliveriesWeight: 0.5, FirstMessageDeliveriesCap: 20,
 			FirstMessageDeliveriesDecay: pubsub.ScoreParameterDecay(10 * time.Minute),

@@ -72,14 +72,14 @@ func TestTopics_OnlyAcceptedIsForwarded(t *testing.T) {
 				a.say(topic, "valid barrier "+topic.String()) // whatever else was forwarded came before it
 				await(t, "the barrier", func() bool { return c.hasJudged("valid barrier " + topic.String()) })
 			}
-			if got := c.judgedAll(); len(got) != 4 {
+			if got := c.judgedAll(); len(got) != 2*len(engine.Topics()) {
 				t.Errorf("the end of the line judged %q, want what was accepted", got)
 			}
 			if got := a.judgedAll(); len(got) != 0 {
 				t.Errorf("the author judged its own messages: %q", got)
 			}
-			if got := b.value("proctor_gossip_judge_duration_seconds"); got != 8 {
-				t.Errorf("%v durations observed, want 8", got)
+			if got, want := b.value("proctor_gossip_judge_duration_seconds"), float64(4*len(engine.Topics())); got != want {
+				t.Errorf("%v durations observed, want %v", got, want)
 			}
 		})
 	}
@@ -276,12 +276,32 @@ func TestTopics_WhatIsNeverJudged(t *testing.T) {
 	}
 }
 
-func TestTopics_LargestMessage(t *testing.T) {
+// However long a message of a topic may be, pubsub hands on what fits its RPC,
+// and whoever judges says that it is malformed: that costs 100 points. What is
+// longer costs the stream and nobody's time.
+func TestTopics_LongMessages(t *testing.T) {
 	n, s := run(t, 1), newStranger(t, 2)
+	n.set(func(b *backend) {
+		b.judge = func(context.Context, []byte) validation.Verdict { return validation.Malformed.Verdict() }
+	})
 	s.meet(n)
-	m := strings.Repeat("x", maxRPCSize-100)
-	send(t, s.mesh(n), published(n.topicName(engine.TopicBlock), m))
-	await(t, "the message", func() bool { return n.hasJudged(m) })
+	for _, topic := range engine.Topics() {
+		longest := topic.String() + strings.Repeat("x", maxRPCSize-100)
+		send(t, s.mesh(n), published(n.topicName(topic), longest))
+		await(t, "the verdict on "+topic.String(), func() bool { return n.hasJudged(longest) && n.verdicts(topic, validation.Malformed) == 1 })
+		if v := validation.Malformed.Verdict(); v.Outcome != validation.Reject || v.Points != params.PointsBan {
+			t.Fatalf("malformed is %+v", v)
+		}
+		stream := s.mesh(n)
+		send(t, stream, published(n.topicName(topic), strings.Repeat("x", maxRPCSize)))
+		await(t, "the stream to end", func() bool {
+			_, err := stream.Write([]byte{0}) // an empty RPC
+			return err != nil
+		})
+	}
+	if got := n.judgedAll(); len(got) != len(engine.Topics()) {
+		t.Errorf("judged %d messages, want one of each topic", len(got))
+	}
 }
 
 // A peer cannot make us hear of topics that do not exist.

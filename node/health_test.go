@@ -80,8 +80,8 @@ func runNode(t *testing.T, begun time.Time, proTx wire.Hash, registered []wire.H
 	t.Helper()
 	g := chain.Genesis{Network: "devnet", Profile: "spec", Time: begun, SlotMillis: time.Hour.Milliseconds()}
 	identity := ed25519.NewKeyFromSeed(make([]byte, ed25519.SeedSize))
-	operator := wire.OperatorKey(bls.GenerateSecretKey([32]byte{1}).PublicKey().Bytes())
 	for i, h := range registered {
+		operator := wire.OperatorKey(bls.GenerateSecretKey([32]byte{byte(i + 1)}).PublicKey().Bytes())
 		service := wire.ServiceKey{byte(i + 1)}
 		if h == proTx {
 			service = wire.ServiceKey(identity.Public().(ed25519.PublicKey))

@@ -31,9 +31,10 @@ func (n *Node) SubmitBan(ctx context.Context, ban []byte) validation.Verdict {
 	return v
 }
 
-// SubmitEvent hands in an event for the next block that this node makes.
-func (n *Node) SubmitEvent(ctx context.Context, e wire.UpdateService) validation.Verdict {
-	return n.ask(ctx, engine.Event{Event: e})
+// SubmitEvent judges an event of our operator exactly as a peer's, keeps it
+// for the next block and sends it to all peers.
+func (n *Node) SubmitEvent(ctx context.Context, e wire.Event) validation.Verdict {
+	return n.judge(ctx, engine.TopicEvent, operator, e.Bytes(), false)
 }
 
 // judge gives the verdict on a message. held says of a platform ban that it
@@ -46,6 +47,14 @@ func (n *Node) judge(ctx context.Context, topic engine.Topic, from engine.Peer, 
 		in, v = n.admitBan(ctx, from, data, held)
 	case engine.TopicBlock:
 		in, v = admitBlock(from, data)
+	case engine.TopicEvent:
+		in, v = n.admitEvent(ctx, from, data)
+	case engine.TopicUptime:
+		in, v = n.admitProof(from, data)
+	case engine.TopicVote:
+		in, v = n.admitVote(ctx, from, data)
+	case engine.TopicCheckpoint:
+		in, v = n.admitCheckpoint(from, data)
 	default:
 		panic(fmt.Sprintf("node: topic %d has no judge", topic))
 	}
@@ -71,11 +80,8 @@ func (n *Node) admitBan(ctx context.Context, from engine.Peer, data []byte, held
 	}
 	key, _ := view.PlatformQuorum(m.QuorumHash, m.SignedHeight)
 	checked, err := n.check(ctx, from, verify.Job{Key: key, Hash: m.SignHash(n.network.PlatformType), Signature: m.Signature})
-	switch {
-	case errors.Is(err, errRate):
-		return nil, validation.Rate.Verdict()
-	case err != nil:
-		return nil, validation.Overload.Verdict()
+	if err != nil {
+		return nil, unchecked(err)
 	}
 	return engine.Ban{From: from, Message: m, Key: key}, validation.Checked(checked.Encoded, checked.Valid)
 }
@@ -93,6 +99,14 @@ func (n *Node) check(ctx context.Context, from engine.Peer, j verify.Job) (r ver
 	return r, err
 }
 
+// unchecked is the verdict on a message whose signature could not be checked.
+func unchecked(err error) validation.Verdict {
+	if errors.Is(err, errRate) {
+		return validation.Rate.Verdict()
+	}
+	return validation.Overload.Verdict()
+}
+
 func admitBlock(from engine.Peer, data []byte) (engine.Input, validation.Verdict) {
 	b, err := wire.ParseBlock(data)
 	if err != nil {
@@ -108,25 +122,15 @@ func (b *backend) node() *Node { return (*Node)(b) }
 
 func (b *backend) Judge(ctx context.Context, topic engine.Topic, from engine.Peer, data []byte) validation.Verdict {
 	n := b.node()
+	under := standpointOf(n.Snapshot())
 	v := n.judge(ctx, topic, from, data, false)
+	if waitsInRoom(topic, v.Reason) {
+		n.room.enter(early{topic, from, data, under, time.Now()})
+	}
 	if why, later := waitsFor(v.Reason); later && topic == engine.TopicPlatformBan {
 		n.putOff(from, data, why)
 	}
 	return v
-}
-
-func (b *backend) Stored(topic engine.Topic, data []byte) bool {
-	if topic == engine.TopicPlatformBan {
-		m, err := wire.ParsePlatformBan(data)
-		accepted, ok := b.node().Snapshot().AcceptedBan(m.InventoryHash())
-		return err == nil && ok && accepted == m
-	}
-	block, err := wire.ParseBlock(data)
-	if err != nil {
-		return false
-	}
-	stored, err := b.node().block(block.Header.Height)
-	return err == nil && string(stored) == string(data)
 }
 
 func (b *backend) Status() wire.Status {
@@ -135,12 +139,21 @@ func (b *backend) Status() wire.Status {
 	return wire.Status{
 		Version:   wire.ProtocolVersion,
 		Network:   n.genesisHash,
-		ProTxHash: n.config.ProTxHash,
+		ProTxHash: n.serviceNode(s),
 		Height:    s.Tip.Height,
 		Tip:       s.Tip.Hash,
 		Synced:    s.IsSynced,
-		Agent:     "proctor",
+		Agent:     engine.Agent,
 	}
+}
+
+// serviceNode is the service node that this node is by a snapshot; zero before
+// it is registered and after it is gone.
+func (n *Node) serviceNode(s *engine.Snapshot) wire.Hash {
+	if _, ok := s.State.Node(n.config.ProTxHash); !ok {
+		return wire.Hash{}
+	}
+	return n.config.ProTxHash
 }
 
 func (b *backend) ServiceKey(proTx wire.Hash) (wire.ServiceKey, bool) {

@@ -2,6 +2,7 @@ package node
 
 import (
 	"context"
+	"errors"
 	"runtime"
 	"time"
 
@@ -14,7 +15,11 @@ import (
 const (
 	inboxSize     = 4096      // inputs waiting for the engine
 	maxBatch      = 64        // inputs stepped for one commit
-	maxBatchBytes = 512 << 10 // of records in one commit, beyond which it closes
+	maxBatchBytes = 512 << 10 // of records in one batch, beyond which it closes
+
+	// maxCommitBytes is what one transaction takes, where a batch can be split:
+	// the store's limit lies at twice that.
+	maxCommitBytes = 1 << 20
 )
 
 // request is an input and who waits for the reply, if anybody does.
@@ -32,7 +37,11 @@ func (n *Node) loop(ctx context.Context) error {
 	b := batch{node: n, effects: *n.initial}
 	b.add(request{input: engine.Tick{Now: time.Now()}})
 	for {
-		if err := b.submit(ctx); err != nil {
+		var stop fatal
+		switch err := b.submit(ctx); {
+		case errors.As(err, &stop):
+			return stop.error // and nothing of this batch is stored
+		case err != nil:
 			return nil // the node is stopping
 		}
 		b = batch{node: n}
@@ -88,18 +97,27 @@ func (b *batch) fill() {
 }
 
 func (b *batch) submit(ctx context.Context) error {
+	if b.effects.Fatal != nil {
+		return fatal{b.effects.Fatal}
+	}
 	snapshot := b.node.engine.Snapshot()
 	done := *b
 	return b.node.commits.Submit(ctx, store.Batch{
-		Writes: b.effects.Writes,
-		Done:   func() { done.release(snapshot) },
+		Commits: b.effects.Commits(maxCommitBytes),
+		Done:    func() { done.release(snapshot) },
 	})
 }
+
+// fatal is an error after which the engine must not go on.
+type fatal struct{ error }
 
 // release lets out what had to wait for the commit, in this order: readers
 // see the new state, callers get their answers, the network hears of it.
 func (b *batch) release(snapshot *engine.Snapshot) {
 	before := b.node.snapshot.Swap(snapshot)
+	if standpointOf(before) != standpointOf(snapshot) {
+		b.node.room.wake()
+	}
 	for _, r := range b.effects.Replies {
 		b.waiting[r.Ticket-1] <- r.Verdict
 	}
@@ -119,7 +137,9 @@ func (b *batch) release(snapshot *engine.Snapshot) {
 		gossip.Unban(p)
 	}
 	for _, p := range b.effects.Publications {
-		gossip.Publish(p)
+		if mute := b.node.config.Mute; mute == nil || !mute(p) {
+			gossip.Publish(p)
+		}
 	}
 	for _, f := range b.effects.Fetches {
 		gossip.Fetch(f)

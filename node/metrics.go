@@ -20,6 +20,12 @@ type nodeMetrics struct {
 	evicted      prometheus.Counter
 	drops        prometheus.Counter
 	deferredLost prometheus.Counter
+	early        prometheus.Gauge
+	earlyLost    prometheus.Counter
+	transitions  *prometheus.CounterVec
+	waited       prometheus.Histogram
+	undone       prometheus.Counter
+	alarms       *prometheus.CounterVec
 	batch        prometheus.Histogram
 }
 
@@ -38,10 +44,35 @@ func newMetrics(r prometheus.Registerer, n *Node) *nodeMetrics {
 		evicted:      counter("engine_evictions_total", "Records dropped because a limit of the engine was reached."),
 		drops:        counter("engine_inbox_drops_total", "Messages given up because the engine's inbox was full."),
 		deferredLost: counter("deferred_bans_lost_total", "Bans that could not be judged and were dropped for want of room or time."),
+		earlyLost:    counter("early_messages_lost_total", "Uptime proofs, votes and checkpoints that came too early for us and were dropped for want of room or time."),
+		early: prometheus.NewGauge(prometheus.GaugeOpts{
+			Namespace: metrics.Namespace, Name: "early_messages",
+			Help: "Uptime proofs, votes and checkpoints that came too early for us and wait until our tip has moved.",
+		}),
+		transitions: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Namespace: metrics.Namespace, Name: "service_transitions_total",
+			Help: "Changes of service nodes' states in blocks of our branch, by the state they came to.",
+		}, []string{"to"}),
+		waited: prometheus.NewHistogram(prometheus.HistogramOpts{
+			Namespace: metrics.Namespace, Name: "certificate_wait_blocks",
+			Help:    "Blocks from the draw of the testers to the block that carries their certificate, 13 to 59.",
+			Buckets: []float64{13, 14, 15, 17, 20, 25, 30, 40, 50, 59},
+		}),
+		undone: counter("blocks_undone_total", "Blocks of our branch that were undone for a better branch."),
+		alarms: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Namespace: metrics.Namespace, Name: "alarms_total",
+			Help: "What people should look at and no rule punishes, by kind.",
+		}, []string{"kind"}),
 		batch: prometheus.NewHistogram(prometheus.HistogramOpts{
 			Namespace: metrics.Namespace, Name: "engine_batch_inputs",
 			Help: "Inputs stepped for one commit.", Buckets: metrics.SizeBuckets(),
 		}),
+	}
+	for _, k := range engine.AlarmKinds() {
+		m.alarms.WithLabelValues(string(k))
+	}
+	for _, s := range serviceStates() {
+		m.transitions.WithLabelValues(s)
 	}
 	for _, row := range validation.Table() {
 		if row.Points > 0 {
@@ -53,7 +84,7 @@ func newMetrics(r prometheus.Registerer, n *Node) *nodeMetrics {
 		return prometheus.NewGaugeFunc(prometheus.GaugeOpts{Namespace: metrics.Namespace, Name: name, Help: help},
 			func() float64 { return f(n.Snapshot()) })
 	}
-	r.MustRegister(m.points, m.refunded, m.doubts, m.bans, m.evicted, m.drops, m.deferredLost, m.batch,
+	r.MustRegister(m.points, m.refunded, m.doubts, m.bans, m.evicted, m.drops, m.deferredLost, m.early, m.earlyLost, m.batch, m.transitions, m.waited, m.undone, m.alarms,
 		gauge("deferred_bans", "Bans that wait until they can be judged.", func(s *engine.Snapshot) float64 { return float64(s.Deferred) }),
 		gauge("wanted_bans", "Bans that wait of which only the hash was kept.", func(s *engine.Snapshot) float64 { return float64(s.Wanted) }),
 		gauge("refused_items", "Refused bans remembered.", func(s *engine.Snapshot) float64 { return float64(s.Refusals.Len()) }),
@@ -77,6 +108,10 @@ func newMetrics(r prometheus.Registerer, n *Node) *nodeMetrics {
 		gauge("platform_ban_flags", "Evonodes whose PlatformPoSeBan flag is set.", func(s *engine.Snapshot) float64 { return float64(s.FlagsSet()) }),
 		gauge("inventory_bans", "Accepted platform bans remembered.", func(s *engine.Snapshot) float64 { return float64(s.Accepted.Len()) }),
 		gauge("registered_nodes", "Service nodes in the registry.", func(s *engine.Snapshot) float64 { return float64(s.State.NodeCount()) }),
+		gauge("final_height", "Height of the newest block that is never undone.", func(s *engine.Snapshot) float64 { return float64(s.Final.Height) }),
+		gauge("brake_nodes", "Nodes that may be decommissioned at once; negative where the network has no brake.", func(s *engine.Snapshot) float64 { return brake(s) }),
+		gauge("events_waiting", "Events that wait for a block.", func(s *engine.Snapshot) float64 { return float64(s.Events.Len()) }),
+		newStates(n),
 		prometheus.NewGaugeFunc(prometheus.GaugeOpts{
 			Namespace: metrics.Namespace, Name: "engine_inbox_depth", Help: "Inputs waiting for the engine.",
 		}, func() float64 { return float64(len(n.inbox)) }),
@@ -105,6 +140,7 @@ func (n *Node) report(e *engine.Effects) {
 		}
 		n.config.Log.Warn(what, "peer", peer.ID(b.Peer), "points", cause.Total, "reason", cause.Reason, "until", b.Until, "msg_id", cause.Evidence)
 	}
+	n.reportBlocks(e)
 	if e.Doubting {
 		n.metrics.doubts.Inc()
 		n.config.Log.Warn("too many peers contradict our view of the chain: nobody is blamed for it for a while; check clock and chain", "for", params.DoubtTime)

@@ -18,12 +18,14 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/proctornet/proctor/api"
+	"github.com/proctornet/proctor/bls"
 	"github.com/proctornet/proctor/chain"
 	"github.com/proctornet/proctor/engine"
 	"github.com/proctornet/proctor/gossip"
 	"github.com/proctornet/proctor/inventory"
 	"github.com/proctornet/proctor/metrics"
 	"github.com/proctornet/proctor/params"
+	"github.com/proctornet/proctor/state"
 	"github.com/proctornet/proctor/store"
 	"github.com/proctornet/proctor/validation/verify"
 	"github.com/proctornet/proctor/wire"
@@ -38,6 +40,7 @@ type Config struct {
 	Log      *slog.Logger
 
 	ProTxHash      wire.Hash       // service node this is; default: none, an observer
+	OperatorKey    *bls.SecretKey  // signs the answers of a tester; default: none are given
 	Bootstrap      []peer.AddrInfo // peers to connect to
 	Announce       []string        // multiaddresses told to peers; default: those listened on
 	MetricsAddress string          // "host:port" of /metrics; default: none
@@ -49,6 +52,10 @@ type Config struct {
 	// gossip. Tests part networks with it.
 	Cut func(peer.ID) bool
 
+	// Mute, when set, reports whether a message of ours is not sent. Tests and
+	// demonstrations make nodes neglect their duties with it.
+	Mute func(engine.Publication) bool
+
 	// Faults, when set, stands between the committer and the database. Tests
 	// make commits fail with it.
 	Faults func(store.Committing) store.Committing
@@ -56,24 +63,27 @@ type Config struct {
 
 // Node is one node of a network.
 type Node struct {
-	config      Config
-	network     params.Network
-	genesisHash wire.Hash
-	store       *store.Store
-	engine      *engine.Engine // owned by loop
-	initial     *engine.Effects
-	commits     *store.Committer
-	verify      *verify.Pool
-	gossip      *gossip.Service
-	page        *metrics.Server // nil without MetricsAddress
-	api         *api.Server     // nil without APIAddress
-	metrics     *nodeMetrics
-	registry    *prometheus.Registry
+	config       Config
+	network      params.Network
+	genesisHash  wire.Hash
+	genesisState state.State
+	names        map[wire.Hash]string // of the genesis' nodes
+	store        *store.Store
+	engine       *engine.Engine // owned by loop
+	initial      *engine.Effects
+	commits      *store.Committer
+	verify       *verify.Pool
+	gossip       *gossip.Service
+	page         *metrics.Server // nil without MetricsAddress
+	api          *api.Server     // nil without APIAddress
+	metrics      *nodeMetrics
+	registry     *prometheus.Registry
 
 	admission *admission
 	snapshot  atomic.Pointer[engine.Snapshot]
 	inbox     chan request
 	due       chan inventory.Deferred
+	room      *room
 	stop      context.CancelFunc // ends Run
 	stopped   chan struct{}      // closed when Run returns: nobody reads the inbox any more
 }
@@ -97,6 +107,13 @@ func (n *Node) open() (err error) {
 		return err
 	}
 	n.genesisHash = c.Genesis.Hash()
+	if n.genesisState, err = state.Genesis(c.Genesis); err != nil {
+		return err
+	}
+	n.names = make(map[wire.Hash]string, len(c.Genesis.Nodes))
+	for _, g := range c.Genesis.Nodes {
+		n.names[g.ProTxHash] = g.Name
+	}
 	n.registry = metrics.NewRegistry(c.Genesis.Network, c.Genesis.Profile)
 	if c.MetricsAddress != "" {
 		if n.page, err = metrics.Listen(c.MetricsAddress, n.registry); err != nil {
@@ -113,7 +130,7 @@ func (n *Node) open() (err error) {
 	}
 	ec := engine.Config{Genesis: c.Genesis, DryRun: c.DryRun}
 	if !c.ProTxHash.IsZero() {
-		ec.ProTxHash, ec.ServiceKey = c.ProTxHash, c.Identity
+		ec.ProTxHash, ec.ServiceKey, ec.OperatorKey, ec.Addresses = c.ProTxHash, c.Identity, c.OperatorKey, c.Announce
 	}
 	if n.engine, n.initial, err = engine.Restore(ec, n.store); err != nil {
 		return fmt.Errorf("%s: %w", c.DataDir, err)
@@ -126,6 +143,7 @@ func (n *Node) open() (err error) {
 	n.initial.Writes = nil
 	n.snapshot.Store(n.engine.Snapshot())
 	n.metrics = newMetrics(n.registry, n)
+	n.room = newRoom(n)
 
 	var disk store.Committing = n.store
 	if c.Faults != nil {
@@ -176,6 +194,7 @@ func (n *Node) Run(ctx context.Context) error {
 	g.Go(func() error { return n.verify.Run(ctx) })
 	g.Go(func() error { return n.gossip.Run(ctx) })
 	g.Go(func() error { return n.judgeDue(ctx) })
+	g.Go(func() error { return n.room.run(ctx) })
 	if n.page != nil {
 		g.Go(func() error { return n.page.Run(ctx) })
 	}

@@ -21,12 +21,12 @@ func frozenNetwork(t testing.TB, evonodes int, profile string) (*testnet.Network
 	if err != nil {
 		t.Fatal(err)
 	}
-	blocks, err := network.History()
+	history, err := network.History()
 	if err != nil {
 		t.Fatal(err)
 	}
 	dir := t.TempDir()
-	if err := network.Replay(dir, blocks); err != nil {
+	if err := history.Save(0, dir); err != nil {
 		t.Fatal(err)
 	}
 	return network, dir
@@ -35,6 +35,14 @@ func frozenNetwork(t testing.TB, evonodes int, profile string) (*testnet.Network
 // startNode runs an observer of the network and waits until it is synced.
 // stop, which the end of the test calls too, stops it.
 func startNode(t testing.TB, network *testnet.Network, dir string, change ...func(*node.Config)) (n *node.Node, stop func()) {
+	t.Helper()
+	n, stop = startNodeOf(t, network, dir, change...)
+	await(t, "the node to know where it stands", func() bool { return n.Snapshot().Confident() })
+	return n, stop
+}
+
+// startNodeOf runs an observer of the network.
+func startNodeOf(t testing.TB, network *testnet.Network, dir string, change ...func(*node.Config)) (n *node.Node, stop func()) {
 	c := node.Config{
 		Genesis:  network.Genesis,
 		Identity: network.Members[0].Service,
@@ -59,7 +67,6 @@ func startNode(t testing.TB, network *testnet.Network, dir string, change ...fun
 		}
 	})
 	t.Cleanup(stop)
-	await(t, "the node to know where it stands", func() bool { return n.Snapshot().Confident() })
 	return n, stop
 }
 

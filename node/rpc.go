@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/hex"
 	"fmt"
+	"slices"
 
 	"github.com/proctornet/proctor/api"
 	"github.com/proctornet/proctor/validation"
@@ -13,7 +14,7 @@ import (
 // Methods is what the operator can ask of the node. Source of the ban
 // command: DIP-0031, "Ban RPC command".
 func (n *Node) Methods() []api.Method {
-	return []api.Method{
+	return slices.Concat(n.serviceMethods(), n.EventMethods(), []api.Method{
 		n.healthMethod(),
 		{
 			Name: "platformban submit", Usage: "HEX | PROTXHASH SIGNEDHEIGHT QUORUMHASH SIGNATURE",
@@ -58,7 +59,7 @@ func (n *Node) Methods() []api.Method {
 				return "stopping", nil
 			},
 		},
-	}
+	})
 }
 
 // SubmitResult answers `platformban submit`.

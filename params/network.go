@@ -62,11 +62,22 @@ type Profile struct {
 	// ReceivesRefused counts a refused ban as received, so that it is not
 	// judged again when it is offered again; otherwise accepted ones only are.
 	ReceivesRefused bool
+
+	// PoSeNumerator over PoSeDenominator of the maximum is what one failed DKG
+	// session costs.
+	PoSeNumerator, PoSeDenominator int32
+
+	// PoSeCapped keeps a score from rising above the maximum.
+	PoSeCapped bool
+
+	// KeepsCredit leaves a recommissioned node the credit it had, less twice
+	// the blocks it was down; otherwise it has none.
+	KeepsCredit bool
 }
 
 var profiles = []Profile{
-	{Name: "spec", ReceivesRefused: true},
-	{Name: "core", AnyMinedQuorum: true, ServiceUpdateClearsBan: true},
+	{Name: "spec", ReceivesRefused: true, PoSeNumerator: 2, PoSeDenominator: 3},
+	{Name: "core", AnyMinedQuorum: true, ServiceUpdateClearsBan: true, PoSeNumerator: 66, PoSeDenominator: 100, PoSeCapped: true, KeepsCredit: true},
 }
 
 // ProfileByName returns a rule profile; the error of an unknown name lists

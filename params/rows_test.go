@@ -76,8 +76,8 @@ func TestUnknownNames_ListAllTheKnown(t *testing.T) {
 // Source: DESIGN.md section 8.
 func TestProfiles(t *testing.T) {
 	for _, want := range []Profile{
-		{Name: "spec", ReceivesRefused: true},
-		{Name: "core", AnyMinedQuorum: true, ServiceUpdateClearsBan: true},
+		{Name: "spec", ReceivesRefused: true, PoSeNumerator: 2, PoSeDenominator: 3},
+		{Name: "core", AnyMinedQuorum: true, ServiceUpdateClearsBan: true, PoSeNumerator: 66, PoSeDenominator: 100, PoSeCapped: true, KeepsCredit: true},
 	} {
 		if got, err := ProfileByName(want.Name); err != nil || got != want {
 			t.Errorf("profile %+v, %v; want %+v", got, err, want)

@@ -21,19 +21,26 @@ import (
 func zeros(n int) string { return strings.Repeat("00", n) }
 
 // The root covers these bytes, so a release must not change them.
-func TestNode_Layout(t *testing.T) {
+func TestRecords_Layout(t *testing.T) {
 	n := Node{
 		ProTxHash: wire.Hash{0: 0xaa, 31: 0xbb}, Evo: true, OperatorKey: wire.OperatorKey{0: 0xcc}, ServiceKey: wire.ServiceKey{0: 0xdd},
-		Sequence: 1, Addresses: []string{"a", "bc"}, RegisteredHeight: 2, PoSeBanHeight: NoHeight, RevivedHeight: 3,
+		Sequence: 1, Addresses: []string{"a", "bc"}, Stakes: []Pledge{{wire.StakerKey{0: 0xee}, 258}}, PoSe: PoSe{13, 14, NoHeight}, RegisteredHeight: 2, RevivedHeight: 3, UpdatedHeight: 12,
+		ActiveSince: 4, DecommissionedHeight: 5, LastDecommission: 6, CreditBase: -2, PenaltyHeight: 8, RewardHeight: 9, ExitHeight: 10, Position: 11,
+		RewardIndex: math.MaxUint32, Decommissions: 258, Cause: wire.FailsCheckpoint,
 	}
-	want := "aa" + zeros(30) + "bb" + "01" + "cc" + zeros(47) + "dd" + zeros(31) +
-		"0000000000000001" + "00000002" + "ffffffff" + "00000003" + "02" + "0161" + "026263"
-	if got := hex.EncodeToString(n.Bytes()); got != want {
-		t.Errorf("the record is\n%s, want\n%s", got, want)
-	}
-	flag := BanFlag{BannedHeight: 258, ClearedHeight: NoHeight}
-	if got, want := hex.EncodeToString(flag.Bytes()), "00000102"+"ffffffff"+zeros(wire.PlatformBanSize); got != want {
-		t.Errorf("the flag is\n%s, want\n%s", got, want)
+	for name, c := range map[string]struct{ got, want string }{
+		"node": {hex.EncodeToString(n.Bytes()), "aa" + zeros(30) + "bb" + "01" + "00" + "cc" + zeros(47) + "dd" + zeros(31) + "0000000000000001" +
+			"0000000d" + "0000000e" + "ffffffff" + "00000002" + "00000003" + "0000000c" + "00000004" + "00000005" + "00000006" + "fffffffe" + "00000008" + "00000009" + "0000000a" + "0000000b" +
+			"ffffffff" + "0102" + "02" + "02" + "0161" + "026263" + "01" + "ee" + zeros(31) + "0000000000000102"},
+		"staker": {hex.EncodeToString(Staker{wire.StakerKey{0: 0xaa}, 1, 2, 3, 4, []Lock{{wire.Hash{0: 0xbb}, 5, 6}}}.Bytes()),
+			"aa" + zeros(31) + "0000000000000001" + "0000000000000002" + "0000000000000003" + "0004" + "01" + "bb" + zeros(31) + "0000000000000005" + "00000006"},
+		"tombstone": {hex.EncodeToString(Tombstone{wire.Hash{0: 0xaa}, false, true, wire.ServiceKey{0: 0xbb}, 1, 2, 3, wire.FailsUptime}.Bytes()),
+			"aa" + zeros(31) + "00" + "01" + "bb" + zeros(31) + "00000001" + "00000002" + "00000003" + "01"},
+		"flag": {hex.EncodeToString(BanFlag{BannedHeight: 258, ClearedHeight: NoHeight}.Bytes()), "00000102" + "ffffffff" + zeros(wire.PlatformBanSize)},
+	} {
+		if c.got != c.want {
+			t.Errorf("the %s is\n%s, want\n%s", name, c.got, c.want)
+		}
 	}
 }
 
@@ -53,15 +60,20 @@ func TestRoot_Vectors(t *testing.T) {
 	g.Nodes = []chain.GenesisNode{record(1, true), record(2, false)}
 	g.Nodes[0].Addresses = []string{"a"}
 	s := start(t, g)
-	check("two nodes", s, "5319a99016395a214f2ca0057f96ea0867bd4f73f24b8cd9a35c82b9b8227461")
-	e := wire.UpdateService{Network: g.Hash(), ProTxHash: wire.Hash{2}, Sequence: 1, Addresses: []string{"bc"}}
+	check("two nodes", s, "ea6046203e036125189ca20062bbf92c78d2f631d5a0197b889365c8db5d4df5")
+	e := wire.UpdateService{EventHead: head(g, 1), ProTxHash: wire.Hash{2}, Addresses: []string{"bc"}}
 	revived, _, err := s.Apply(block(s, 7, e))
 	if err != nil {
 		t.Fatal(err)
 	}
-	check("two nodes, one revived at 7", revived, "9748f8efd5a06c415450baed14f431f097f98d06b44c12b72621846e5759b6fb")
+	check("two nodes, one revived at 7", revived, "7c09a0bc2d7bf0dfef396526c2faa0f58522f601e2196981989a7a20068b1057")
+	punished, _, err := revived.apply(block(revived, 9), [][]wire.Hash{{{2}, {1}}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	check("two nodes, both punished at 9", punished, "3f72c1a3625c3648012286cc0701357d615892852d266ae95fa47b5a4551bd8e")
 	slices.Reverse(g.Nodes)
-	check("the same nodes listed the other way", start(t, g), "5319a99016395a214f2ca0057f96ea0867bd4f73f24b8cd9a35c82b9b8227461")
+	check("the same nodes listed the other way", start(t, g), "ea6046203e036125189ca20062bbf92c78d2f631d5a0197b889365c8db5d4df5")
 }
 
 func TestNode_RoundTripOfEveryField(t *testing.T) {
@@ -69,11 +81,21 @@ func TestNode_RoundTripOfEveryField(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		height := rapid.Int32()
 		want := Node{
-			Evo:              rapid.Bool().Draw(t, "evo"),
-			Sequence:         rapid.Uint64().Draw(t, "sequence"),
-			RegisteredHeight: height.Draw(t, "registered"),
-			PoSeBanHeight:    height.Draw(t, "banned"),
-			RevivedHeight:    height.Draw(t, "revived"),
+			Evo:           rapid.Bool().Draw(t, "evo"),
+			Revoked:       rapid.Bool().Draw(t, "revoked"),
+			Sequence:      rapid.Uint64().Draw(t, "sequence"),
+			RewardIndex:   rapid.Uint32().Draw(t, "index"),
+			Decommissions: rapid.Uint16().Draw(t, "decommissions"),
+			Cause:         wire.Answer(rapid.IntRange(0, 4).Draw(t, "cause")),
+		}
+		fields := reflect.ValueOf(&want).Elem()
+		for _, f := range reflect.VisibleFields(fields.Type()) { // those of PoSe too
+			if f.Type.Kind() == reflect.Int32 {
+				fields.FieldByIndex(f.Index).SetInt(int64(height.Draw(t, f.Name)))
+			}
+		}
+		for range rapid.IntRange(0, 3).Draw(t, "stakes") {
+			want.Stakes = append(want.Stakes, Pledge{wire.StakerKey{rapid.Byte().Draw(t, "staker")}, rapid.Uint64().Draw(t, "amount")})
 		}
 		fill(t, want.ProTxHash[:])
 		fill(t, want.OperatorKey[:])
@@ -88,13 +110,16 @@ func TestNode_RoundTripOfEveryField(t *testing.T) {
 }
 
 func TestRecords_TakeExactlyOne(t *testing.T) {
-	node := Node{Evo: true, Addresses: []string{"/ip4/127.0.0.1/tcp/1", "x"}}
+	node := Node{Evo: true, Addresses: []string{"/ip4/127.0.0.1/tcp/1", "x"}, Stakes: []Pledge{{wire.StakerKey{1}, 2}}}
+	staker := Staker{Locks: []Lock{{wire.Hash{1}, 2, 3}, {wire.Hash{2}, 2, 3}}}
 	for name, c := range map[string]struct {
 		whole []byte
 		parse func([]byte) error
 	}{
-		"node": {node.Bytes(), func(b []byte) error { _, err := ParseNode(b); return err }},
-		"flag": {NoBanFlag().Bytes(), func(b []byte) error { _, err := ParseBanFlag(b); return err }},
+		"node":      {node.Bytes(), func(b []byte) error { _, err := ParseNode(b); return err }},
+		"staker":    {staker.Bytes(), func(b []byte) error { _, err := ParseStaker(b); return err }},
+		"tombstone": {Tombstone{}.Bytes(), func(b []byte) error { _, err := ParseTombstone(b); return err }},
+		"flag":      {NoBanFlag().Bytes(), func(b []byte) error { _, err := ParseBanFlag(b); return err }},
 	} {
 		if err := c.parse(c.whole); err != nil {
 			t.Errorf("%s: %v", name, err)
@@ -108,11 +133,18 @@ func TestRecords_TakeExactlyOne(t *testing.T) {
 			t.Errorf("%s: one byte too many: error %v, want ErrRecord", name, err)
 		}
 	}
-	for _, evo := range []byte{2, 0xff} {
-		b := node.Bytes()
-		b[32] = evo
-		if _, err := ParseNode(b); !errors.Is(err, ErrRecord) {
-			t.Errorf("node of type %d: error %v, want ErrRecord", evo, err)
+	for _, flag := range []byte{2, 0xff} {
+		for _, at := range []int{32, 33} {
+			b := node.Bytes()
+			b[at] = flag
+			if _, err := ParseNode(b); !errors.Is(err, ErrRecord) {
+				t.Errorf("node with byte %d in place %d: error %v, want ErrRecord", flag, at, err)
+			}
+			b = Tombstone{}.Bytes()
+			b[at] = flag
+			if _, err := ParseTombstone(b); !errors.Is(err, ErrRecord) {
+				t.Errorf("tombstone with byte %d in place %d: error %v, want ErrRecord", flag, at, err)
+			}
 		}
 	}
 	b := node.Bytes()
@@ -136,7 +168,7 @@ func TestState_EveryVersionStaysValid(t *testing.T) {
 		history := []version{{s, s.Root(), maps.Collect(s.Nodes())}}
 		for range rapid.IntRange(1, 12).Draw(t, "steps") {
 			from := history[rapid.IntRange(0, len(history)-1).Draw(t, "branch")].s
-			var events []wire.UpdateService
+			var events []wire.Event
 			last := make(map[int]uint64)
 			for range rapid.IntRange(0, 3).Draw(t, "events") {
 				i := rapid.IntRange(0, len(g.Nodes)-1).Draw(t, "node")
@@ -150,11 +182,13 @@ func TestState_EveryVersionStaysValid(t *testing.T) {
 			b := block(from, rapid.Int32Range(1, 100).Draw(t, "height"), events...)
 			wrong := rapid.IntRange(0, 3).Draw(t, "wrong") == 0 && len(events) > 0
 			if wrong {
-				b.Events[len(events)-1].Sequence += 2
+				last := events[len(events)-1].(wire.UpdateService)
+				last.Sequence += 2
+				b.Events[len(events)-1] = last
 			}
-			next, changes, err := from.Apply(b)
-			if wrong != (err != nil) || !wrong && len(changes) != len(events) {
-				t.Fatalf("%d events, one wrong %t: %d changes, %v", len(events), wrong, len(changes), err)
+			next, diff, err := from.Apply(b)
+			if wrong != (err != nil) || !wrong && len(diff.Changes) != len(events) {
+				t.Fatalf("%d events, one wrong %t: %d changes, %v", len(events), wrong, len(diff.Changes), err)
 			}
 			history = append(history, version{next, next.Root(), maps.Collect(next.Nodes())})
 		}
@@ -175,12 +209,12 @@ func TestApply_RevivesOnce(t *testing.T) {
 		revived bool
 		at      int32
 	}{{4, true, 4}, {9, false, 4}} {
-		next, changes, err := s.Apply(block(s, want.height, event(g, 1, uint64(i+1))))
+		next, diff, err := s.Apply(block(s, want.height, event(g, 1, uint64(i+1))))
 		if err != nil {
 			t.Fatal(err)
 		}
 		n, _ := next.Node(g.Nodes[1].ProTxHash)
-		if c := changes[0]; c.Revived != want.revived || n.PoSeBanned() || n.RevivedHeight != want.at || !reflect.DeepEqual(c.Node, n) {
+		if c := diff.Changes[0]; c.Revived != want.revived || n.PoSeBanned() || n.RevivedHeight != want.at || !reflect.DeepEqual(c.Node, n) {
 			t.Errorf("event %d: change %+v, node %+v; want revived %t, at %d", i, c, n, want.revived, want.at)
 		}
 		s = next
@@ -192,13 +226,13 @@ func TestCheckEvent_SequenceDoesNotWrap(t *testing.T) {
 	s := start(t, g)
 	n, _ := s.Node(g.Nodes[0].ProTxHash)
 	n.Sequence = math.MaxUint64 - 1
-	s.put(n)
+	s.replaceNode(n.ProTxHash, &n)
 	s, _, err := s.Apply(block(s, 1, event(g, 0, math.MaxUint64)))
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, sequence := range []uint64{1, 2, math.MaxUint64} {
-		if err := s.CheckEvent(event(g, 0, sequence)); !errors.Is(err, ErrSequence) {
+	for _, sequence := range []uint64{0, 1, 2, math.MaxUint64} {
+		if err := s.CheckEvent(2, event(g, 0, sequence)); !errors.Is(err, ErrSequence) {
 			t.Errorf("after the last sequence %d: %v, want ErrSequence", sequence, err)
 		}
 	}
@@ -209,7 +243,7 @@ func TestGenesis_UnknownNames(t *testing.T) {
 		if _, err := Genesis(g); err == nil || !strings.Contains(err.Error(), "moon") {
 			t.Errorf("%+v: error %v does not name what is unknown", g, err)
 		}
-		if _, err := Load(g, slices.Values([]Node{})); err == nil || !strings.Contains(err.Error(), "moon") {
+		if _, err := Load(g, slices.Values([]Record{})); err == nil || !strings.Contains(err.Error(), "moon") {
 			t.Errorf("loading %+v: error %v does not name what is unknown", g, err)
 		}
 	}

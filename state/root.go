@@ -18,15 +18,17 @@ const rootLanes = 1024
 // parameters of DESIGN.md section 5.
 type accumulator [rootLanes]uint16
 
-func (a *accumulator) add(record []byte) {
-	for i, v := range expand(record) {
-		a[i] += v
+func (a *accumulator) add(kind Kind, value []byte) {
+	expansion := expand(kind, value)
+	for i := range a {
+		a[i] += binary.LittleEndian.Uint16(expansion[2*i:])
 	}
 }
 
-func (a *accumulator) remove(record []byte) {
-	for i, v := range expand(record) {
-		a[i] -= v
+func (a *accumulator) remove(kind Kind, value []byte) {
+	expansion := expand(kind, value)
+	for i := range a {
+		a[i] -= binary.LittleEndian.Uint16(expansion[2*i:])
 	}
 }
 
@@ -38,10 +40,11 @@ func (a *accumulator) root() wire.Hash {
 	return sha256.Sum256(b)
 }
 
-func expand(record []byte) (lanes [rootLanes]uint16) {
-	b := sha3.SumSHAKE128(record, 2*rootLanes)
-	for i := range lanes {
-		lanes[i] = binary.LittleEndian.Uint16(b[2*i:])
-	}
-	return lanes
+// expand covers the kind, so that a record never passes for one of another kind.
+func expand(kind Kind, value []byte) (b [2 * rootLanes]byte) {
+	h := sha3.NewSHAKE128()
+	h.Write([]byte{byte(kind)})
+	h.Write(value)
+	h.Read(b[:])
+	return b
 }

@@ -1,221 +1,156 @@
 package state
 
 import (
-	"cmp"
-	"errors"
-	"fmt"
 	"iter"
-	"slices"
+	"math"
 
-	"github.com/proctornet/proctor/chain"
 	"github.com/proctornet/proctor/params"
 	"github.com/proctornet/proctor/trie"
 	"github.com/proctornet/proctor/wire"
 )
 
-// Why a block's contents are refused. Its author made or checked them wrongly.
-var (
-	ErrRoot     = errors.New("state root differs from ours")
-	ErrNetwork  = errors.New("event is for another network")
-	ErrUnknown  = errors.New("node is not registered")
-	ErrSequence = errors.New("event sequence is not the last + 1")
-)
-
-// Quorum is a long-living masternode quorum that exists on our branch.
-type Quorum struct {
-	Type        wire.LLMQType
-	Hash        wire.Hash
-	MinedHeight int32
-	Key         wire.OperatorKey // threshold public key
-	Threshold   int
-	MadeBy      string // chain.TrustedDealer
-	Members     []wire.Hash
-}
-
 // State is the agreed state after a block. It is immutable; the zero value is
-// not usable, see Genesis.
+// not usable, see Genesis. What it hands out shares memory with it and must
+// not be changed.
 type State struct {
-	network wire.Hash
-	profile params.Profile
-	nodes   trie.Map[Node]
-	sum     *accumulator
-	quorums []Quorum // ascending by MinedHeight
+	network     wire.Hash
+	profile     params.Profile
+	rules       params.Service
+	requirement uint64 // stake of an active node
+	noBrake     bool
+	private     bool
+	quorums     []Quorum // ascending by MinedHeight
+
+	nodes      trie.Map[*Node]
+	stakers    trie.Map[*Staker]
+	tombstones trie.Map[*Tombstone]
+	sum        *accumulator // of all records
+
+	index index
 }
 
-// Genesis returns the state at height 0. The genesis has been parsed, so its
-// names are known.
-func Genesis(g chain.Genesis) (State, error) {
-	s, err := empty(g)
-	if err != nil {
-		return State{}, err
-	}
-	for _, n := range g.Nodes {
-		node := Node{
-			ProTxHash:     n.ProTxHash,
-			Evo:           n.Evo,
-			OperatorKey:   n.OperatorKey,
-			ServiceKey:    n.ServiceKey,
-			Addresses:     n.Addresses,
-			PoSeBanHeight: NoHeight,
-			RevivedHeight: NoHeight,
-		}
-		if len(n.Addresses) == 0 {
-			node.PoSeBanHeight = 0
-		}
-		s.put(node)
-	}
-	return s, nil
-}
-
-// Load returns the state that consists of nodes, as an earlier run stored
-// them. Whoever stored them knows the root they must have.
-func Load(g chain.Genesis, nodes iter.Seq[Node]) (State, error) {
-	s, err := empty(g)
-	if err != nil {
-		return State{}, err
-	}
-	for n := range nodes {
-		s.put(n)
-	}
-	return s, nil
-}
-
-func empty(g chain.Genesis) (State, error) {
-	network, err := params.NetworkByName(g.Network)
-	if err != nil {
-		return State{}, err
-	}
-	profile, err := params.ProfileByName(g.Profile)
-	if err != nil {
-		return State{}, err
-	}
-	s := State{network: g.Hash(), profile: profile, sum: new(accumulator)}
-	if q := g.PlatformQuorum; q != nil {
-		s.quorums = []Quorum{{network.PlatformType, q.QuorumHash, q.MinedHeight, q.PublicKey, q.Threshold, q.MadeBy, q.Members}}
-	}
-	return s, nil
-}
-
-// put is for a State that nobody else has seen yet and that owns its sum.
-func (s *State) put(n Node) {
-	if old, ok := s.nodes.Get(n.ProTxHash); ok {
-		s.sum.remove(old.Bytes())
-	}
-	s.sum.add(n.Bytes())
-	s.nodes = s.nodes.Set(n.ProTxHash, n)
-}
-
-// Root commits to every record of the registry.
+// Root commits to every record.
 func (s State) Root() wire.Hash { return s.sum.root() }
 
-// Node returns a registered node.
-func (s State) Node(proTx wire.Hash) (Node, bool) { return s.nodes.Get(proTx) }
-
-// Nodes walks the registry in ascending order of the hashes' bytes.
-func (s State) Nodes() iter.Seq2[wire.Hash, Node] { return s.nodes.All() }
-
-// NodeCount returns the number of registered nodes, PoSe-banned ones included.
-func (s State) NodeCount() int { return s.nodes.Len() }
+// Network returns the hash of the genesis.
+func (s State) Network() wire.Hash { return s.network }
 
 // Profile returns the rule profile in force.
 func (s State) Profile() params.Profile { return s.profile }
 
-// Quorums returns the quorums that exist at height tip, oldest first.
-func (s State) Quorums(tip int32) []Quorum { return slices.Clone(s.minedBy(tip)) }
+// Rules returns the rules of service states in force.
+func (s State) Rules() params.Service { return s.rules }
 
-// minedBy aliases s.quorums.
-func (s State) minedBy(height int32) []Quorum {
-	n, _ := slices.BinarySearchFunc(s.quorums, int64(height)+1, func(q Quorum, h int64) int {
-		return cmp.Compare(int64(q.MinedHeight), h)
-	})
-	return s.quorums[:n]
+// Public reports whether nodes must be reachable from everywhere: on networks
+// whose keys may be published they may share a machine.
+func (s State) Public() bool { return !s.private }
+
+// StakingRequirement returns the stake that an active node has.
+func (s State) StakingRequirement() uint64 { return s.requirement }
+
+// Node returns a registered node.
+func (s State) Node(proTx wire.Hash) (Node, bool) { return found(s.nodes, proTx) }
+
+// Staker returns the stake of one owner.
+func (s State) Staker(key wire.StakerKey) (Staker, bool) { return found(s.stakers, wire.Hash(key)) }
+
+// Tombstone returns what stayed of a node that is gone.
+func (s State) Tombstone(proTx wire.Hash) (Tombstone, bool) { return found(s.tombstones, proTx) }
+
+func found[V any](m trie.Map[*V], key wire.Hash) (value V, ok bool) {
+	p, ok := m.Get(key)
+	if ok {
+		value = *p
+	}
+	return value, ok
 }
 
-// PlatformQuorum returns the platform quorum whose signature at signedHeight
-// is taken when the tip is at tip. In profile spec it must have existed at
-// signedHeight and been among the newest then; in profile core any quorum on
-// the branch will do. Source: DIP-0031, Validation, step 5; spec/dash.md 3.3.
-func (s State) PlatformQuorum(hash wire.Hash, signedHeight, tip int32) (Quorum, bool) {
-	at := tip
-	if !s.profile.AnyMinedQuorum {
-		at = min(signedHeight, tip)
-	}
-	existing := s.minedBy(at)
-	if !s.profile.AnyMinedQuorum {
-		existing = newest(existing)
-	}
-	for _, q := range existing {
-		if q.Hash == hash {
-			return q, true
+// Nodes walks the registry in ascending order of the hashes' bytes.
+func (s State) Nodes() iter.Seq2[wire.Hash, Node] { return walk(s.nodes) }
+
+// Stakers walks the owners of stake in ascending order of their keys.
+func (s State) Stakers() iter.Seq2[wire.Hash, Staker] { return walk(s.stakers) }
+
+// Tombstones walks the nodes that are gone in ascending order of the hashes' bytes.
+func (s State) Tombstones() iter.Seq2[wire.Hash, Tombstone] { return walk(s.tombstones) }
+
+func walk[V any](m trie.Map[*V]) iter.Seq2[wire.Hash, V] {
+	return func(yield func(wire.Hash, V) bool) {
+		for key, value := range m.All() {
+			if !yield(key, *value) {
+				return
+			}
 		}
 	}
-	return Quorum{}, false
 }
 
-// newest keeps the quorums that are still connected.
-func newest(quorums []Quorum) []Quorum {
-	if len(quorums) == 0 {
-		return nil
+// NodeCount returns the number of registered nodes, PoSe-banned ones included.
+func (s State) NodeCount() int { return s.nodes.Len() }
+
+// ByServiceKey returns the registered node with that service key.
+func (s State) ByServiceKey(key wire.ServiceKey) (Node, bool) {
+	proTx, ok := s.index.services.Get(wire.Hash(key))
+	if !ok {
+		return Node{}, false
 	}
-	llmq, err := params.LLMQByType(quorums[0].Type)
-	if err != nil {
-		panic(err) // the type comes from params
-	}
-	return quorums[max(0, len(quorums)-llmq.KeepOldConnections):]
+	return s.Node(proTx)
 }
 
-// Change is what a block did to one node.
-type Change struct {
-	Node    Node // as it is now
-	Revived bool // it was PoSe-banned before
+// Testers returns how many nodes may be drawn as testers. They stand in the
+// array at positions below it.
+func (s State) Testers() int { return s.index.testers }
+
+// Listed returns how many nodes are funded. They are the whole array.
+func (s State) Listed() int { return s.index.listed() }
+
+// At returns the node at a position of the array of funded nodes: testers
+// first, then the PoSe-banned and decommissioned. A quorum is drawn from the
+// array by index, so its order is part of the records. The hash is zero where
+// there is no such position.
+func (s State) At(position int) wire.Hash { return s.index.array.At(position) }
+
+// Counts returns how many nodes are in each service state, PoSe-banned or not.
+func (s State) Counts() (awaiting, active, decommissioned int) {
+	return s.nodes.Len() - s.Listed(), s.index.active, s.index.decommissioned
 }
 
-// Apply returns the state after b and the changes it made, in the order of
-// its events. The header has been judged by package chain and the events'
-// signatures verified; state judges the rest. On error s is still the state.
-func (s State) Apply(b wire.Block) (State, []Change, error) {
-	if root := s.Root(); b.Header.StateRoot != root {
-		return s, nil, fmt.Errorf("block %d says %s, we have %s: %w", b.Header.Height, b.Header.StateRoot.Short(), root.Short(), ErrRoot)
+// noBrake is a brake that never takes hold.
+const noBrake = math.MaxInt32
+
+// Brake returns how many nodes may be decommissioned at once, K of DESIGN.md
+// section 6, rule 8.
+func (s State) Brake() int {
+	if s.noBrake {
+		return noBrake
 	}
-	next := s
-	if len(b.Events) > 0 {
-		sum := *s.sum
-		next.sum = &sum
+	return max(params.BrakeFloor, s.Listed()/params.BrakeShare)
+}
+
+// removalLimit is how many nodes certificates of one block may take out of
+// service. It is part of the brake.
+func (s State) removalLimit() int {
+	if s.noBrake {
+		return noBrake
 	}
-	var changes []Change
-	for _, e := range b.Events {
-		n, err := next.checkEvent(e)
-		if err != nil {
-			return s, nil, fmt.Errorf("block %d, update-service of %s: %w", b.Header.Height, e.ProTxHash.Short(), err)
+	return max(params.RemovalFloor, s.Listed()/params.RemovalShare)
+}
+
+// NextPaid returns the node that the next block pays, if there is one.
+func (s State) NextPaid() (wire.Hash, bool) {
+	for proTx := range s.RewardOrder() {
+		return proTx, true
+	}
+	return wire.Hash{}, false
+}
+
+// RewardOrder walks the testers in the order in which they will be paid:
+// ascending by RewardHeight, RewardIndex and the bytes of the hash.
+func (s State) RewardOrder() iter.Seq[wire.Hash] {
+	return func(yield func(wire.Hash) bool) {
+		for _, proTx := range s.index.rewards.all() {
+			if !yield(proTx) {
+				return
+			}
 		}
-		change := Change{Revived: n.PoSeBanned()}
-		n.Sequence = e.Sequence
-		n.Addresses = e.Addresses
-		if change.Revived {
-			n.PoSeBanHeight, n.RevivedHeight = NoHeight, b.Header.Height
-		}
-		change.Node = n
-		next.put(n)
-		changes = append(changes, change)
 	}
-	return next, changes, nil
-}
-
-// CheckEvent reports why e could not stand in the next block; nil if it could.
-func (s State) CheckEvent(e wire.UpdateService) error {
-	_, err := s.checkEvent(e)
-	return err
-}
-
-func (s State) checkEvent(e wire.UpdateService) (Node, error) {
-	n, ok := s.nodes.Get(e.ProTxHash)
-	switch {
-	case e.Network != s.network:
-		return n, ErrNetwork
-	case !ok:
-		return n, ErrUnknown
-	case e.Sequence != n.Sequence+1:
-		return n, fmt.Errorf("%w: got %d, want %d", ErrSequence, e.Sequence, n.Sequence+1)
-	}
-	return n, nil
 }

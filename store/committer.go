@@ -12,11 +12,11 @@ import (
 
 // Batch is what the engine wants stored in one piece, and what waits for it.
 type Batch struct {
-	Writes []engine.Write
-	Done   func() // called once the writes are on disk, never otherwise
+	Commits [][]engine.Write // one transaction each, in order; usually one
+	Done    func()           // called once all are on disk, never otherwise
 }
 
-// Committer makes one synced commit of each batch, in order. While it waits
+// Committer makes a synced commit of each batch, in order. While it waits
 // for the disk the next batch gathers.
 type Committer struct {
 	store   Committing
@@ -67,14 +67,14 @@ func (c *Committer) Run(ctx context.Context) error {
 }
 
 func (c *Committer) commit(b Batch) error {
-	if len(b.Writes) > 0 {
+	for _, writes := range b.Commits {
 		start := time.Now()
-		if err := c.store.Commit(b.Writes); err != nil {
+		if err := c.store.Commit(writes); err != nil {
 			c.metrics.failures.Inc()
 			return err
 		}
 		c.metrics.latency.Observe(time.Since(start).Seconds())
-		c.metrics.records.Observe(float64(len(b.Writes)))
+		c.metrics.records.Observe(float64(len(writes)))
 	}
 	b.Done()
 	return nil

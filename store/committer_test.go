@@ -38,8 +38,8 @@ func (d *disk) Commit(w []engine.Write) error {
 // number to done.
 func numbered(i byte, done *[]byte) Batch {
 	return Batch{
-		Writes: []engine.Write{{Kind: engine.KindMeta, Value: []byte{i}}},
-		Done:   func() { *done = append(*done, i) },
+		Commits: [][]engine.Write{{{Kind: engine.KindMeta, Value: []byte{i}}}},
+		Done:    func() { *done = append(*done, i) },
 	}
 }
 
@@ -117,6 +117,91 @@ func TestCommitter_StopsAtTheFirstFailure(t *testing.T) {
 	})
 }
 
+// inParts is a batch of four transactions.
+func inParts(done *int) Batch {
+	b := Batch{Done: func() { *done++ }}
+	for i := range byte(4) {
+		b.Commits = append(b.Commits, []engine.Write{{Kind: engine.KindBlock, Key: []byte{i}, Value: []byte{i}}})
+	}
+	return b
+}
+
+func TestCommitter_PartsOfABatchAreCommittedInOrderAndAnsweredOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d := &disk{gate: make(chan struct{})}
+		reg := prometheus.NewRegistry()
+		c := NewCommitter(d, reg)
+		ctx, cancel := context.WithCancel(t.Context())
+		run := started(ctx, c)
+		done := 0
+		if err := c.Submit(ctx, inParts(&done)); err != nil {
+			t.Fatal(err)
+		}
+		for i := range 4 {
+			synctest.Wait()
+			if done != 0 || len(d.batches) != i {
+				t.Errorf("part %d is under way: done %d times, %d parts on disk; want 0 and %d", i, done, len(d.batches), i)
+			}
+			d.gate <- struct{}{}
+		}
+		synctest.Wait()
+		if done != 1 {
+			t.Errorf("done %d times, want 1", done)
+		}
+		for i, part := range d.batches {
+			if part[0].Key[0] != byte(i) {
+				t.Errorf("part %d on disk is %v", i, part)
+			}
+		}
+		if n := gather(t, reg)["proctor_store_commit_records_count"]; n != 4 {
+			t.Errorf("%v transactions counted, want 4", n)
+		}
+		cancel()
+		if err := <-run; err != nil {
+			t.Errorf("stopped with %v", err)
+		}
+	})
+}
+
+// A batch is split where the database is in good order, so what lies before
+// the failure stays; nobody is told that the batch is stored.
+func TestCommitter_FailureBetweenPartsKeepsTheEarlierOnesAndIsNeverDone(t *testing.T) {
+	for failAt := 1; failAt <= 4; failAt++ {
+		dir := t.TempDir()
+		s := opened(t, dir)
+		c := NewCommitter(&failing{Store: s, failAt: failAt}, prometheus.NewRegistry())
+		done := 0
+		if err := c.Submit(t.Context(), inParts(&done)); err != nil {
+			t.Fatal(err)
+		}
+		if err := c.Run(t.Context()); !errors.Is(err, errDisk) || done != 0 {
+			t.Errorf("failure at part %d: stopped with %v, done %d times; want %v and 0", failAt, err, done, errDisk)
+		}
+		closed(t, s)
+		s = opened(t, dir)
+		for i := range byte(4) {
+			got, err := s.Get(engine.KindBlock, []byte{i})
+			if want := int(i) < failAt-1; err != nil || (got != nil) != want {
+				t.Errorf("failure at part %d: part %d on disk is %v, %v; want it there: %v", failAt, i+1, got, err, want)
+			}
+		}
+		closed(t, s)
+	}
+}
+
+// failing is a store whose commit number failAt writes nothing.
+type failing struct {
+	*Store
+	failAt, calls int
+}
+
+func (f *failing) Commit(w []engine.Write) error {
+	if f.calls++; f.calls == f.failAt {
+		return errDisk
+	}
+	return f.Store.Commit(w)
+}
+
 // Run and the node's loop stop together: what the loop has handed in by then
 // is committed, and the answer goes out.
 func TestCommitter_CommitsWhatWasHandedInBeforeTheStop(t *testing.T) {
@@ -175,7 +260,7 @@ func TestCommitter_Metrics(t *testing.T) {
 	reg := prometheus.NewRegistry()
 	c := NewCommitter(inMemory(t), reg)
 	for range 3 {
-		if err := c.commit(Batch{Writes: batchOf(1), Done: func() {}}); err != nil {
+		if err := c.commit(Batch{Commits: [][]engine.Write{batchOf(1)}, Done: func() {}}); err != nil {
 			t.Fatal(err)
 		}
 	}

@@ -18,11 +18,12 @@ import (
 )
 
 // SchemaVersion is the version of the records' layout.
-const SchemaVersion = 1
+const SchemaVersion = 2
 
 // Errors of Open. Their text says which directory and what to do.
 var (
 	ErrNewerSchema = errors.New("store: written by a newer version of proctor")
+	ErrOlderSchema = errors.New("store: written by an older version of proctor")
 	ErrInUse       = errors.New("store: in use by another process")
 	ErrCorrupt     = errors.New("store: damaged")
 )
@@ -130,6 +131,8 @@ func (s *Store) checkSchema() error {
 		return fmt.Errorf("%w: schema version %q in %s is not a number", ErrCorrupt, raw, s.dir)
 	case v > SchemaVersion:
 		return fmt.Errorf("%w: %s has schema version %d, this proctor knows %d; upgrade proctor or use another data_dir", ErrNewerSchema, s.dir, v, SchemaVersion)
+	case v < SchemaVersion:
+		return fmt.Errorf("%w: %s has schema version %d, this proctor writes %d and converts nothing; move the directory away, blocks come back from peers", ErrOlderSchema, s.dir, v, SchemaVersion)
 	}
 	return nil
 }

@@ -11,6 +11,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/dgraph-io/badger/v4"
+
 	"github.com/proctornet/proctor/engine"
 )
 
@@ -180,6 +182,37 @@ func TestOpen_NewerSchema(t *testing.T) {
 			t.Errorf("error %q does not name %q", err, want)
 		}
 	}
+}
+
+// Nothing is converted, and nothing touched: the older proctor still reads it.
+func TestOpen_OlderSchema(t *testing.T) {
+	dir := t.TempDir()
+	s := opened(t, dir)
+	populate(t, s, 3)
+	if err := s.update([]entry{{schemaKey, fmt.Appendf(nil, "%d", SchemaVersion-1)}}); err != nil {
+		t.Fatal(err)
+	}
+	closed(t, s)
+	for range 2 {
+		_, err := Open(dir)
+		if !errors.Is(err, ErrOlderSchema) || errors.Is(err, ErrCorrupt) {
+			t.Fatalf("got %v, want %v", err, ErrOlderSchema)
+		}
+		for _, want := range []string{dir, fmt.Sprintf("version %d", SchemaVersion-1), fmt.Sprintf("writes %d", SchemaVersion), "move the directory away"} {
+			if !strings.Contains(err.Error(), want) {
+				t.Errorf("error %q does not name %q", err, want)
+			}
+		}
+	}
+	db, err := openBadger(tuned(badger.DefaultOptions(dir)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	s = &Store{db, dir}
+	if got, err := read(s); err != nil || !maps.Equal(got, after(3)) {
+		t.Errorf("after the refusal: %d records, %v; want %d", len(got), err, len(after(3)))
+	}
+	closed(t, s)
 }
 
 func TestOpen_SchemaThatIsNoNumber(t *testing.T) {

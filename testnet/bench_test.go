@@ -27,7 +27,7 @@ func BenchmarkBanOverNetwork(b *testing.B) {
 	const offered = 64
 	o := frozen("core")
 	o.Nodes, o.Regular = offered+1, 1
-	c := newBench(b, o)
+	c := newLargeBench(b, o)
 	c.start(0)
 	s := c.insider(1, 0)
 	var ratios []float64

@@ -28,6 +28,7 @@ type Cluster struct {
 	nodes []*running // by member; nil where none runs
 
 	faults  func(member int, disk store.Committing) store.Committing // optional, set before Start
+	mute    func(member int, p engine.Publication) bool              // optional, set before Start: messages that are not sent
 	dryRun  bool                                                     // penalties are not carried out
 	parting parting
 }
@@ -51,20 +52,11 @@ func (r *running) end() error {
 // NewCluster prepares a directory for every node, with the network's history
 // in its database. Nothing runs yet.
 func NewCluster(n *Network, dir string) (*Cluster, error) {
-	c := &Cluster{Network: n, Dir: dir, nodes: make([]*running, len(n.Members))}
-	blocks, err := n.History()
+	history, err := n.History()
 	if err != nil {
 		return nil, err
 	}
-	return c, c.each(func(i int) error { return n.Replay(c.dataDir(i), blocks) })
-}
-
-// reset gives member i, whose node does not run, another history.
-func (c *Cluster) reset(i int, blocks []wire.Block) error {
-	if err := os.RemoveAll(c.dataDir(i)); err != nil {
-		return err
-	}
-	return c.Replay(c.dataDir(i), blocks)
+	return history.Cluster(dir)
 }
 
 // each calls f for every member at once.
@@ -108,6 +100,9 @@ func (c *Cluster) Start(i int) error {
 		Genesis:        c.Genesis,
 		Identity:       m.Service,
 		ProTxHash:      m.ProTxHash,
+		OperatorKey:    &m.Operator,
+		Announce:       m.Announced,
+		Mute:           func(p engine.Publication) bool { return c.mute != nil && c.mute(i, p) },
 		DataDir:        r.dataDir,
 		Listen:         m.Addresses(),
 		Log:            slog.New(slog.NewTextHandler(log, &slog.HandlerOptions{Level: slog.LevelDebug})),

@@ -76,6 +76,7 @@ func WriteContainers(o ContainerOptions) (*Network, error) {
 	}
 	n, err := NewNetwork(Options{
 		Nodes: o.Nodes, Seed: o.Seed, Profile: o.Profile, Slot: o.Slot, Now: time.Now(), Apart: true,
+		Authorities: min(maxAuthors, o.Nodes),
 	})
 	if err != nil {
 		return nil, err
@@ -116,7 +117,7 @@ func (n *Network) writeContainer(dir string, i int) error {
 	if err := os.MkdirAll(filepath.Join(dir, "data"), 0o700); err != nil {
 		return err
 	}
-	if err := config.WriteServiceKey(filepath.Join(dir, "service.key"), n.Members[i].Service); err != nil {
+	if err := n.Members[i].writeKeys(dir); err != nil {
 		return err
 	}
 	text, err := n.containerConfig(i).Encode()

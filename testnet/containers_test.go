@@ -34,8 +34,8 @@ func TestWriteContainers_AgreesWithItself(t *testing.T) {
 	if g.Hash() != n.Genesis.Hash() || g.Profile != "core" || g.Slot() != 250*time.Millisecond || g.Time.Before(before) || g.Time.After(time.Now()) {
 		t.Errorf("genesis is of profile %s, slot %s, time %s; want core, 250ms and now", g.Profile, g.Slot(), g.Time)
 	}
-	if len(g.Nodes) != 5 || len(g.Authorities) != 1 || g.PlatformQuorum == nil || g.PlatformQuorum.MinedHeight != 0 {
-		t.Errorf("%d nodes, authorities %v, quorum %+v; want 5, one, and one from height 0", len(g.Nodes), g.Authorities, g.PlatformQuorum)
+	if len(g.Nodes) != 5 || len(g.Authorities) != 4 || g.PlatformQuorum == nil || g.PlatformQuorum.MinedHeight != 0 {
+		t.Errorf("%d nodes, authorities %v, quorum %+v; want 5, four, and one from height 0", len(g.Nodes), g.Authorities, g.PlatformQuorum)
 	}
 	dealer, err := ParseDealer(read(t, filepath.Join(dir, DealerFile)))
 	if err != nil || dealer.PublicKey != g.PlatformQuorum.PublicKey {

@@ -70,7 +70,7 @@ func TestCrash_NoThirdOutcome(t *testing.T) {
 				t.Fatal(err)
 			}
 			b.nodes[0] = nil
-			if b.Value(1, "proctor_gossip_judged_total", "outcome", "accept") != 0 {
+			if b.Value(1, "proctor_gossip_judged_total", "topic", "platformban", "outcome", "accept") != 0 {
 				t.Fatal("the ban was forwarded before it was on disk")
 			}
 

@@ -28,7 +28,7 @@ func (c *Cluster) WriteFiles() error {
 		return err
 	}
 	for i, m := range c.Members {
-		if err := config.WriteServiceKey(filepath.Join(c.NodeDir(i), "service.key"), m.Service); err != nil {
+		if err := m.writeKeys(c.NodeDir(i)); err != nil {
 			return err
 		}
 		text, err := c.nodeConfig(i).Encode()
@@ -40,6 +40,14 @@ func (c *Cluster) WriteFiles() error {
 		}
 	}
 	return nil
+}
+
+// writeKeys writes the files of the keys that a node of m needs.
+func (m Member) writeKeys(dir string) error {
+	if err := config.WriteServiceKey(filepath.Join(dir, "service.key"), m.Service); err != nil {
+		return err
+	}
+	return config.WriteOperatorKey(filepath.Join(dir, "operator.key"), m.Operator)
 }
 
 // nodeConfig is the configuration of member i on a machine that all share.

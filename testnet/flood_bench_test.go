@@ -48,7 +48,7 @@ func BenchmarkFlood(b *testing.B) {
 func honestTime(b *testing.B, dryRun, inside, flood bool) time.Duration {
 	o := frozen("core")
 	o.Nodes, o.Regular = 67, 1
-	c := newBench(b, o)
+	c := newLargeBench(b, o)
 	c.dryRun = dryRun
 	c.start(0)
 	honest := c.insider(1, 0)

@@ -1,79 +1,43 @@
 package testnet
 
 import (
-	"fmt"
+	"errors"
+	"slices"
 
-	"github.com/proctornet/proctor/engine"
 	"github.com/proctornet/proctor/store"
-	"github.com/proctornet/proctor/validation"
-	"github.com/proctornet/proctor/wire"
 )
 
-// History lets the authorities' engines run through the slots that lie in the
-// past, in virtual time, and returns the blocks they made: the same blocks
-// that live nodes would have made.
-func (n *Network) History() ([]wire.Block, error) {
-	var engines []*engine.Engine
-	for _, m := range n.Members[:len(n.Genesis.Authorities)] {
-		e, _, err := engine.New(engine.Config{Genesis: n.Genesis, ProTxHash: m.ProTxHash, ServiceKey: m.Service})
-		if err != nil {
-			return nil, fmt.Errorf("testnet: history: %w", err)
-		}
-		engines = append(engines, e)
+// History lets the members run through the slots that lie in the past, in
+// virtual time. The blocks, proofs and hashes are the same that live nodes
+// would have made.
+func (n *Network) History() (*Simulation, error) {
+	s, err := n.Simulate(Link{}, 0)
+	if err != nil {
+		return nil, err
 	}
-	var blocks []wire.Block
-	for slot := uint64(1); slot < n.start; slot++ { // the present slot is left to the live nodes
-		now := engine.Tick{Now: n.Genesis.SlotStart(slot)}
-		for _, e := range engines {
-			var out engine.Effects
-			e.Step(now, 0, &out)
-			for _, p := range out.Publications {
-				b, err := wire.ParseBlock(p.Bytes)
-				if err != nil {
-					return nil, fmt.Errorf("testnet: history: %w", err)
-				}
-				blocks = append(blocks, b)
-			}
-		}
-		for _, e := range engines {
-			for _, b := range blocks[max(0, len(blocks)-1):] {
-				e.Step(engine.Block{Block: b}, 0, new(engine.Effects))
-			}
-		}
-	}
-	return blocks, nil
+	return s, s.Run(int(n.start) - 1) // the present slot is left to the live nodes
 }
 
-// historyBatch is how many blocks of a history are committed together.
-const historyBatch = 256
+// Cluster prepares a directory for every member's node, with what it has
+// stored in the simulation. Nothing runs yet.
+func (s *Simulation) Cluster(dir string) (*Cluster, error) {
+	c := &Cluster{Network: s.Network, Dir: dir, nodes: make([]*running, len(s.Members))}
+	return c, c.each(func(i int) error { return s.Save(i, c.dataDir(i)) })
+}
 
-// Replay feeds blocks to the engine of a node that has stored nothing yet and
-// stores what follows in dir, as the node itself would have.
-func (n *Network) Replay(dir string, blocks []wire.Block) (err error) {
-	s, err := store.Open(dir)
+// historyBatch is how many records of a history are committed together.
+const historyBatch = 4096
+
+// Save writes what a member has stored into a new database in dir.
+func (s *Simulation) Save(i int, dir string) (err error) {
+	db, err := store.Open(dir)
 	if err != nil {
 		return err
 	}
-	defer func() {
-		if e := s.Close(); err == nil {
-			err = e
-		}
-	}()
-	e, out, err := engine.New(engine.Config{Genesis: n.Genesis})
-	if err != nil {
-		return err
-	}
-	for i, b := range blocks {
-		e.Step(engine.Tick{Now: n.Genesis.SlotStart(b.Header.Slot)}, 0, out)
-		e.Step(engine.Block{Block: b}, 1, out)
-		if r := out.Replies[len(out.Replies)-1]; r.Verdict.Reason != validation.Valid {
-			return fmt.Errorf("testnet: block %d of the history is judged %s", b.Header.Height, r.Verdict.Reason)
-		}
-		if len(out.Writes) >= historyBatch || i == len(blocks)-1 {
-			if err := s.Commit(out.Writes); err != nil {
-				return err
-			}
-			out = new(engine.Effects)
+	defer func() { err = errors.Join(err, db.Close()) }()
+	for writes := range slices.Chunk(s.members[i].disk.all(), historyBatch) {
+		if err := db.Commit(writes); err != nil {
+			return err
 		}
 	}
 	return nil

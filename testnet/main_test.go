@@ -2,6 +2,7 @@ package testnet
 
 import (
 	"context"
+	"runtime/debug"
 	"testing"
 	"time"
 
@@ -13,10 +14,13 @@ import (
 	"github.com/proctornet/proctor/wire"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) {
+	debug.SetGCPercent(400) // simulations make much garbage and hold little
+	goleak.VerifyTestMain(m)
+}
 
 // limit bounds whatever a test waits for.
-const limit = 20 * time.Second
+const limit = slowness * 20 * time.Second
 
 // bench is a cluster under test and the strangers that talk to it.
 type bench struct {
@@ -35,7 +39,7 @@ func frozen(profile string) Options {
 // moving are options of a network with one author, member 0, and short slots.
 func moving(profile string) Options {
 	o := frozen(profile)
-	o.Slot, o.Authorities = 300*time.Millisecond, 1
+	o.Slot, o.Authorities = slowness*300*time.Millisecond, 1
 	return o
 }
 
@@ -50,7 +54,37 @@ func newBench(t testing.TB, o Options) *bench {
 	if err != nil {
 		t.Fatal(err)
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute)
+	return benchOf(t, c)
+}
+
+// newLargeBench does so for a network of many, of whom only the authorities
+// have lived through the past: that is faster.
+func newLargeBench(t testing.TB, o Options) *bench {
+	t.Helper()
+	n, err := NewNetwork(o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s, err := n.Simulate(Link{}, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i := o.Authorities; i < o.Nodes; i++ {
+		s.Down(i)
+	}
+	if err := s.Run(int(n.start) - 1); err != nil {
+		t.Fatal(err)
+	}
+	c, err := s.Cluster(t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return benchOf(t, c)
+}
+
+// benchOf closes a cluster when the test is over.
+func benchOf(t testing.TB, c *Cluster) *bench {
+	ctx, cancel := context.WithTimeout(context.Background(), slowness*2*time.Minute)
 	t.Cleanup(func() {
 		cancel()
 		if err := c.Close(); err != nil {
@@ -144,19 +178,23 @@ func (b *bench) evo(n int) wire.Hash {
 	panic("no such evonode")
 }
 
-// judges lets a new stranger say bytes to member 0 and waits for the verdict.
-// It returns the stranger.
+// judges lets a new stranger say a platform ban to member 0 and waits for the
+// verdict. It returns the stranger.
 func (b *bench) judges(data []byte, want validation.Reason) *Stranger {
+	b.t.Helper()
+	return b.says(engine.TopicPlatformBan, data, want)
+}
+
+// says lets a new stranger say bytes to member 0 and waits for the verdict.
+func (b *bench) says(topic engine.Topic, data []byte, want validation.Reason) *Stranger {
 	b.t.Helper()
 	s := b.stranger(0)
 	verdict := want.Verdict()
-	judged := b.Judged(0, verdict)
-	points := b.points(want)
-	all := b.Value(0, "proctor_gossip_judged_total")
-	s.Say(engine.TopicPlatformBan, data)
-	b.await("a verdict", func() bool { return b.Value(0, "proctor_gossip_judged_total") == all+1 })
-	if b.Judged(0, verdict) != judged+1 {
-		b.t.Fatalf("not judged %s; judged: %v", want, b.verdicts())
+	judged, all, points := b.judged(0, topic, want), b.judged(0, topic, ""), b.points(want)
+	s.Say(topic, data)
+	b.await("a verdict", func() bool { return b.judged(0, topic, "") == all+1 })
+	if b.judged(0, topic, want) != judged+1 {
+		b.t.Fatalf("not judged %s; judged: %v", want, b.verdicts(topic))
 	}
 	b.await("points", func() bool { return b.points(want) == points+float64(verdict.Points) })
 	b.await("the ban, if any", func() bool {
@@ -165,15 +203,24 @@ func (b *bench) judges(data []byte, want validation.Reason) *Stranger {
 	return s
 }
 
+// judged counts what a member has judged so, or all of a topic.
+func (b *bench) judged(member int, topic engine.Topic, r validation.Reason) float64 {
+	labels := []string{"topic", topic.String()}
+	if r != "" {
+		labels = append(labels, "outcome", r.Verdict().Outcome.String(), "reason", string(r))
+	}
+	return b.Value(member, "proctor_gossip_judged_total", labels...)
+}
+
 func (b *bench) points(r validation.Reason) float64 {
 	return b.Value(0, "proctor_peer_points_total", "reason", string(r))
 }
 
 // verdicts counts what member 0 has judged so far.
-func (b *bench) verdicts() map[validation.Reason]float64 {
+func (b *bench) verdicts(topic engine.Topic) map[validation.Reason]float64 {
 	m := make(map[validation.Reason]float64)
 	for _, row := range validation.Table() {
-		if n := b.Judged(0, row.Reason.Verdict()); n > 0 {
+		if n := b.judged(0, topic, row.Reason); n > 0 {
 			m[row.Reason] = n
 		}
 	}

@@ -30,18 +30,26 @@ type Options struct {
 	History int32         // slots that lie in the past when the network starts
 	Now     time.Time     // when the network starts
 
-	// Authorities is how many of the first nodes make blocks; default 1. Until
-	// the chain chooses between branches, two authors that do not hear each
-	// other in time part the network for good.
+	// Authorities is how many of the first nodes make blocks; default 1.
 	Authorities int
+	// NoBrake lets any number of nodes be decommissioned at once.
+	NoBrake bool
 	// QuorumMined is the height the platform quorum exists from; default 0.
 	QuorumMined int32
-	// Unannounced evonodes, the last ones, are registered without an address.
+	// Unannounced evonodes, the last registered ones, have no address in the
+	// genesis.
 	Unannounced int
+	// Unregistered members, the last ones, are not in the genesis. Their
+	// ProTxHash is that of their registration, see Network.Joining.
+	Unregistered int
 	// Apart gives every node a machine of its own, a container say, that is
 	// reached by the node's name; default: all share this machine.
 	Apart bool
 }
+
+// maxAuthors is how many nodes make blocks in a network that people run: three
+// of four make one final, so that one may be away.
+const maxAuthors = 4
 
 // Network is a genesis and everything secret that belongs to it.
 type Network struct {
@@ -59,9 +67,12 @@ type Member struct {
 	Evo       bool
 	Service   ed25519.PrivateKey
 	Operator  bls.SecretKey
-	Host      string // multiaddress of its machine
-	Port      int    // of the node there, TCP and UDP
-	APIPort   int    // of its operator's commands, on the loopback interface
+	Staker    ed25519.PrivateKey // owns the node's stake, and as much again
+	Host      string             // multiaddress of its machine
+	Port      int                // of the node there, TCP and UDP
+	APIPort   int                // of its operator's commands, on the loopback interface
+
+	Announced []string // multiaddresses in its uptime proofs; at first where it is reached
 }
 
 // NewNetwork makes a network. Ports on this machine are free when it returns.
@@ -74,6 +85,9 @@ func NewNetwork(o Options) (*Network, error) {
 		Profile:    o.Profile,
 		Time:       o.Now.Add(-time.Duration(o.History) * o.Slot).UTC().Truncate(time.Millisecond),
 		SlotMillis: o.Slot.Milliseconds(),
+		NoBrake:    o.NoBrake,
+
+		StakingRequirement: StakingRequirement,
 	}}
 	n.start = n.Genesis.SlotAt(o.Now)
 	for i := range o.Nodes {
@@ -82,16 +96,25 @@ func NewNetwork(o Options) (*Network, error) {
 	if err := settle(n.Members, o.Apart); err != nil {
 		return nil, err
 	}
-	var evonodes []wire.Hash
 	for i, m := range n.Members {
+		n.Members[i].Announced = m.Addresses()
+	}
+	var evonodes []wire.Hash
+	registered := o.Nodes - o.Unregistered
+	for i, m := range n.Members {
+		n.Genesis.Grants = append(n.Genesis.Grants, chain.Grant{Staker: m.stakerKey(), Amount: 2 * StakingRequirement})
+		if i >= registered {
+			continue
+		}
 		node := chain.GenesisNode{
 			Name:        m.Name,
 			ProTxHash:   m.ProTxHash,
 			Evo:         m.Evo,
 			OperatorKey: wire.OperatorKey(m.Operator.PublicKey().Bytes()),
 			ServiceKey:  m.serviceKey(),
+			Stakes:      []chain.Grant{{Staker: m.stakerKey(), Amount: StakingRequirement}},
 		}
-		if i < o.Nodes-o.Unannounced {
+		if i < registered-o.Unannounced {
 			node.Addresses = m.Addresses()
 		}
 		n.Genesis.Nodes = append(n.Genesis.Nodes, node)
@@ -102,15 +125,28 @@ func NewNetwork(o Options) (*Network, error) {
 	for _, m := range n.Members[:o.Authorities] {
 		n.Genesis.Authorities = append(n.Genesis.Authorities, m.ProTxHash)
 	}
+	if len(evonodes) > 0 {
+		if err := n.deal(o, evonodes); err != nil {
+			return nil, err
+		}
+	}
+	for i := registered; i < o.Nodes; i++ { // now that the genesis has its hash
+		n.Members[i].ProTxHash = n.Joining(n.Members[i]).ProTxHash()
+	}
+	return n, nil
+}
+
+// deal makes the platform quorum.
+func (n *Network) deal(o Options, evonodes []wire.Hash) error {
 	llmq, err := params.SmallPlatformQuorum(len(evonodes))
 	if err != nil {
-		return nil, fmt.Errorf("testnet: %w", err)
+		return fmt.Errorf("testnet: %w", err)
 	}
 	if n.Dealer, err = deal(llmq, evonodes[:llmq.Size], secret(o.Seed, "dealer", 0), hash(o.Seed, "quorum", 0)); err != nil {
-		return nil, err
+		return err
 	}
 	n.Genesis.PlatformQuorum = n.Dealer.genesis(o.QuorumMined)
-	return n, nil
+	return nil
 }
 
 // newMember numbers regular nodes and evonodes apart: regular-1, evo-1.
@@ -122,6 +158,8 @@ func newMember(o Options, i int) Member {
 	seed := secret(o.Seed, "service", i)
 	m.Service = ed25519.NewKeyFromSeed(seed[:])
 	m.Operator = bls.GenerateSecretKey(secret(o.Seed, "operator", i))
+	seed = secret(o.Seed, "staker", i)
+	m.Staker = ed25519.NewKeyFromSeed(seed[:])
 	m.ProTxHash = hash(o.Seed, "protx", i)
 	return m
 }
@@ -136,19 +174,6 @@ func (m Member) Addresses() []string {
 		fmt.Sprintf("%s/udp/%d/quic-v1", m.Host, m.Port),
 		fmt.Sprintf("%s/tcp/%d", m.Host, m.Port),
 	}
-}
-
-// Announce signs the update-service event that follows the member's event
-// with number last (0 before the first).
-func (n *Network) Announce(m Member, last uint64) wire.UpdateService {
-	e := wire.UpdateService{
-		Network:   n.Genesis.Hash(),
-		ProTxHash: m.ProTxHash,
-		Sequence:  last + 1,
-		Addresses: m.Addresses(),
-	}
-	e.Signature = wire.Signature(m.Operator.Sign(e.SignHash()).Bytes())
-	return e
 }
 
 // Named returns a member by its name.

@@ -1,10 +1,13 @@
 package testnet
 
 import (
+	"errors"
+	"os"
 	"testing"
 	"time"
 
 	"github.com/proctornet/proctor/engine"
+	"github.com/proctornet/proctor/store"
 	"github.com/proctornet/proctor/validation"
 	"github.com/proctornet/proctor/wire"
 )
@@ -140,17 +143,55 @@ func TestLateNode_BlamesNobody(t *testing.T) {
 	}
 }
 
-// forget takes the last blocks from the database of a member that has not
-// started.
+// forget takes the last blocks from a member that has not started: its
+// database is that of a node that has followed the others only.
 func (b *bench) forget(member, blocks int) {
 	b.t.Helper()
-	all, err := b.History()
+	all := b.blocks(member)
+	if err := os.RemoveAll(b.dataDir(member)); err != nil {
+		b.t.Fatal(err)
+	}
+	e, out, err := engine.New(engine.Config{Genesis: b.Genesis})
 	if err != nil {
 		b.t.Fatal(err)
 	}
-	if err := b.reset(member, all[:len(all)-blocks]); err != nil {
+	for _, block := range all[:len(all)-blocks] {
+		e.Step(engine.Tick{Now: b.Genesis.SlotStart(block.Header.Slot)}, 0, out)
+		e.Step(engine.Block{Block: block}, 1, out)
+	}
+	for _, r := range out.Replies {
+		if !r.Verdict.OK() {
+			b.t.Fatalf("a block of the history is judged %s", r.Verdict.Reason)
+		}
+	}
+	db, err := store.Open(b.dataDir(member))
+	if err != nil {
 		b.t.Fatal(err)
 	}
+	for _, writes := range out.Commits(1 << 20) {
+		err = errors.Join(err, db.Commit(writes))
+	}
+	if err := errors.Join(err, db.Close()); err != nil {
+		b.t.Fatal(err)
+	}
+}
+
+// blocks reads the blocks in the database of a member that has not started.
+func (b *bench) blocks(member int) (blocks []wire.Block) {
+	b.t.Helper()
+	db, err := store.Open(b.dataDir(member))
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	err = db.Walk(engine.KindBlock, nil, func(_, value []byte) error {
+		block, err := wire.ParseBlock(value)
+		blocks = append(blocks, block)
+		return err
+	})
+	if err := errors.Join(err, db.Close()); err != nil {
+		b.t.Fatal(err)
+	}
+	return blocks
 }
 
 // pause waits for a quarter of a slot of the network's own time.

@@ -19,7 +19,7 @@ import (
 
 // Sizes of a story's network, in nodes.
 const (
-	MinStoryNodes = 7
+	MinStoryNodes = 10
 	MaxStoryNodes = 30
 )
 
@@ -34,9 +34,10 @@ type StoryOptions struct {
 // The story's clock: more slots lie in the past than the height window is
 // wide, and a step that takes longer than its limit has failed.
 const (
-	storySlot    = time.Second
+	storySlot    = 700 * time.Millisecond
 	storyHistory = params.BanWindow + params.BanHeightSlack + 40
 	stepLimit    = 20 * time.Second
+	testsLimit   = 75 * time.Second // of a step that waits for testers: 100 blocks
 )
 
 // Step is one claim of the story and whether it was observed.
@@ -48,8 +49,9 @@ type Step struct {
 
 // Listener hears the story while it happens.
 type Listener struct {
-	Begins func(name, title string)
-	Ends   func(Step)
+	Begins   func(name, title string)
+	Progress func(text string) // once a second or so, while a step goes on
+	Ends     func(Step)
 }
 
 // Story is a network and what happens to it.
@@ -60,6 +62,8 @@ type Story struct {
 	options   StoryOptions
 	listener  Listener
 	strangers int
+	past      past
+	tests     tests
 }
 
 // Check reports what is wrong with o.
@@ -90,39 +94,78 @@ func checkEmpty(dir string) error {
 // that is not OK. Close the story in any case.
 func Tell(ctx context.Context, o StoryOptions, l Listener) (*Story, error) {
 	s := &Story{options: o, listener: l}
-	for _, chapter := range []struct {
-		name, title string
-		tell        func(context.Context) (string, error)
-	}{
-		{"network", fmt.Sprintf("%d nodes start %d blocks after their genesis", o.Nodes, storyHistory-1), s.start},
-		{"valid-ban", "a platform quorum bans an evonode", s.validBan},
-		{"forgery", "a stranger sends a ban with a wrong signature", s.forgery},
-		{"genuine-after-forgery", "the genuine message follows the forged one", s.genuine},
-		{"one-block-too-old", "a ban signed one block before the window", s.oneTooOld},
-		{"far-too-old", "a ban signed far before the window", s.farTooOld},
-		{"unknown-node", "a ban of a node nobody registered", s.unknownNode},
-		{"regular-node", "a ban of a regular masternode", s.regularNode},
-		{"crash", "a node is killed without warning and started again", s.crash},
-		{"update-service", "the banned evonode announces its service", s.updateService},
-	} {
+	s.tests.culprit = nobody
+	for _, chapter := range s.chapters() {
 		l.Begins(chapter.name, chapter.title)
-		limit, cancel := context.WithTimeout(ctx, stepLimit)
-		detail, err := chapter.tell(limit)
-		cancel()
-		step := Step{chapter.name, err == nil, detail}
-		if err != nil {
-			step.Detail = err.Error()
-		}
+		step := s.tell(ctx, chapter)
 		s.Steps = append(s.Steps, step)
 		l.Ends(step)
 		if ctx.Err() != nil {
 			return s, ctx.Err()
 		}
-		if s.Cluster == nil {
-			return s, err
+		if s.Cluster == nil && !step.OK {
+			return s, errors.New(step.Detail)
 		}
 	}
 	return s, nil
+}
+
+type chapter struct {
+	name, title string
+	limit       time.Duration
+	tell        func(context.Context) (string, error)
+}
+
+// chapters are told one after the other, but what they tell of goes on at the
+// same time: the testers do not wait for the bans.
+func (s *Story) chapters() []chapter {
+	return []chapter{
+		{"history", fmt.Sprintf("%d blocks of the past, by the same engines in virtual time", storyHistory), stepLimit, s.history},
+		{"network", fmt.Sprintf("%d nodes start", s.options.Nodes), stepLimit, s.start},
+		{"valid-ban", "a platform quorum bans an evonode", stepLimit, s.validBan},
+		{"forgery", "a stranger sends a ban with a wrong signature", stepLimit, s.forgery},
+		{"genuine-after-forgery", "the genuine message follows the forged one", stepLimit, s.genuine},
+		{"one-block-too-old", "a ban signed one block before the window", stepLimit, s.oneTooOld},
+		{"far-too-old", "a ban signed far before the window", stepLimit, s.farTooOld},
+		{"unknown-node", "a ban of a node nobody registered", stepLimit, s.unknownNode},
+		{"regular-node", "a ban of a regular masternode", stepLimit, s.regularNode},
+		{"silent-nodes", "two nodes have been silent since the past: testers notice", testsLimit, s.silentNodes},
+		{"second-address", "a node proves its uptime from a second address", testsLimit, s.secondAddress},
+		{"crash", "a node is killed without warning and started again", stepLimit, s.crash},
+		{"update-service", "the banned evonode announces its service", stepLimit, s.updateService},
+		{"recommissioned", "one of the silent nodes proves its uptime again", testsLimit, s.recommissioned},
+		{"deregistered", "the other silent node runs out of credit", testsLimit, s.deregistered},
+		{"missing-checkpoint", "a tester withholds the hash of a block", testsLimit, s.missingCheckpoint},
+		{"probation", "it publishes its hashes again", testsLimit, s.probation},
+		{"lying-tester", "all the time a tester said that a healthy node fails", stepLimit, s.lyingTester},
+	}
+}
+
+func (s *Story) tell(ctx context.Context, c chapter) Step {
+	ctx, cancel := context.WithTimeout(ctx, c.limit)
+	defer cancel()
+	ticks := time.NewTicker(time.Second)
+	defer ticks.Stop()
+	type told struct {
+		detail string
+		err    error
+	}
+	done := make(chan told, 1)
+	go func() {
+		detail, err := c.tell(ctx)
+		done <- told{detail, err}
+	}()
+	for {
+		select {
+		case t := <-done:
+			if t.err != nil {
+				return Step{c.name, false, t.err.Error()}
+			}
+			return Step{c.name, true, t.detail}
+		case <-ticks.C:
+			s.listener.Progress(c.title + s.where())
+		}
+	}
 }
 
 // OK reports whether every claim was observed.
@@ -135,46 +178,53 @@ func (s *Story) Close() error {
 	if s.Cluster == nil {
 		return nil
 	}
-	return s.Cluster.Close()
+	return errors.Join(s.endLying(), s.Cluster.Close())
 }
 
 func (s *Story) start(ctx context.Context) (string, error) {
 	began := time.Now()
-	n, err := NewNetwork(Options{
-		Nodes:       s.options.Nodes,
-		Regular:     s.options.Nodes / 4,
-		Seed:        s.options.Seed,
-		Profile:     s.options.Profile,
-		Slot:        storySlot,
-		History:     storyHistory,
-		Now:         time.Now(),
-		Unannounced: 1,
-	})
-	if err != nil {
-		return "", err
-	}
-	c, err := NewCluster(n, s.options.Dir)
+	c, err := s.past.simulation.Cluster(s.options.Dir)
 	if err != nil {
 		return "", err
 	}
 	s.Cluster = c
+	s.tests.silence(s.joining(), true) // a short proof interval had not let them be stale in the past
+	s.tests.silence(s.returning(), true)
+	c.mute = s.tests.mute
+	c.Members[s.moving()].Announced = s.movedTo()
 	if err := c.WriteFiles(); err != nil {
 		return "", err
 	}
 	if err := c.StartAll(ctx); err != nil {
 		return "", err
 	}
-	return fmt.Sprintf("all synced at height %d and in the mesh after %s; platform quorum of %d with threshold %d, made by a TRUSTED DEALER",
-		s.height(), round(time.Since(began)), len(n.Dealer.Shares), n.Dealer.Threshold), nil
+	if err := s.startLying(ctx); err != nil {
+		return "", err
+	}
+	return fmt.Sprintf("%d nodes synced at height %d and in the mesh after %s; platform quorum of %d with threshold %d, made by a TRUSTED DEALER",
+		len(c.Members), s.height(), round(time.Since(began)), len(c.Dealer.Shares), c.Dealer.Threshold), nil
 }
 
-// target is the evonode the first ban hits: the last one, registered without
-// an address and so PoSe-banned until it announces one. That makes its
-// update-service a revival, which clears the flag in either rule profile.
-func (s *Story) target() Member { return s.Cluster.Members[len(s.Cluster.Members)-1] }
+// The roles, from the last member down, so that the first ones, which make
+// the blocks, have none.
+func (s *Story) role(i int) int { return s.options.Nodes - 1 - i }
+
+func (s *Story) joining() int   { return s.role(0) } // registered late, silent for ever
+func (s *Story) returning() int { return s.role(3) } // silent for a while
+func (s *Story) victim() int    { return s.role(4) } // killed
+func (s *Story) moving() int    { return s.role(5) } // has a second address
+
+// target is the evonode the first ban hits: the last one of the genesis,
+// registered without an address and so PoSe-banned until it announces one.
+// That makes its update-service a revival, which clears the flag in either
+// rule profile.
+func (s *Story) target() Member { return s.Cluster.Members[s.role(1)] }
 
 // second is the evonode that the forger lies about.
-func (s *Story) second() Member { return s.Cluster.Members[len(s.Cluster.Members)-2] }
+func (s *Story) second() Member { return s.Cluster.Members[s.role(2)] }
+
+// hearing is how many nodes, the first ones, hear the forger.
+func (s *Story) hearing() int { return min(max(3, s.options.Nodes/2), s.options.Nodes-6) }
 
 func (s *Story) height() int32 { return s.Cluster.Node(0).Snapshot().TipHeight() }
 
@@ -189,7 +239,7 @@ func (s *Story) validBan(ctx context.Context) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	entry := len(s.Cluster.Members) / 2
+	entry := s.hearing()
 	began := time.Now()
 	if v := s.Cluster.Node(entry).SubmitBan(ctx, ban.Bytes()); !v.OK() {
 		return "", fmt.Errorf("%s judged the ban %s", s.Cluster.Members[entry].Name, v.Reason)
@@ -198,7 +248,7 @@ func (s *Story) validBan(ctx context.Context) (string, error) {
 		return "", err
 	}
 	return fmt.Sprintf("entered at %s; flag of %s on disk on %d of %d nodes after %s",
-		s.Cluster.Members[entry].Name, s.target().Name, len(s.Cluster.Members), len(s.Cluster.Members), round(time.Since(began))), nil
+		s.Cluster.Members[entry].Name, s.target().Name, len(s.Cluster.Running()), len(s.Cluster.Running()), round(time.Since(began))), nil
 }
 
 func (s *Story) awaitFlag(ctx context.Context, m Member, want bool) error {
@@ -219,7 +269,7 @@ func (s *Story) forgery(ctx context.Context) (string, error) {
 	}
 	forged.Signature = other.Signature
 
-	heard := max(3, len(c.Members)/2)
+	heard := s.hearing()
 	forger, err := s.stranger(ctx, heard)
 	if err != nil {
 		return "", err
@@ -237,13 +287,13 @@ func (s *Story) forgery(ctx context.Context) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	for i, m := range c.Members {
+	for _, i := range c.Running() {
 		want := 0.0 // nodes behind those that heard it must not have
 		if i < heard {
 			want = params.PointsBan
 		}
 		if got := c.Value(i, "proctor_peer_points_total", "reason", string(validation.Signature)); got != want {
-			return "", fmt.Errorf("%s gave %v points, want %v", m.Name, got, want)
+			return "", fmt.Errorf("%s gave %v points, want %v", c.Members[i].Name, got, want)
 		}
 	}
 	if c.FlagOn(s.second().ProTxHash, true) {
@@ -288,7 +338,7 @@ func (s *Story) genuine(ctx context.Context) (string, error) {
 	if err := s.awaitFlag(ctx, s.second(), true); err != nil {
 		return "", err
 	}
-	return fmt.Sprintf("flag of %s set on all %d nodes after %s", s.second().Name, len(s.Cluster.Members), round(time.Since(began))), nil
+	return fmt.Sprintf("flag of %s set on all %d nodes after %s", s.second().Name, len(s.Cluster.Running()), round(time.Since(began))), nil
 }
 
 func (s *Story) oneTooOld(ctx context.Context) (string, error) {
@@ -341,7 +391,7 @@ func (s *Story) judged(ctx context.Context, proTx wire.Hash, height int32, want 
 }
 
 func (s *Story) crash(ctx context.Context) (string, error) {
-	c, victim := s.Cluster, len(s.Cluster.Members)-3
+	c, victim := s.Cluster, s.victim()
 	name := c.Members[victim].Name
 	if err := c.Kill(victim); err != nil {
 		return "", err
@@ -378,7 +428,7 @@ func (s *Story) updateService(ctx context.Context) (string, error) {
 		return "", fmt.Errorf("the flag of %s went as well", s.second().Name)
 	}
 	return fmt.Sprintf("%s revived in block %d: flag gone on all %d nodes; %s, which announced nothing, keeps its",
-		s.target().Name, node.RevivedHeight, len(c.Members), s.second().Name), nil
+		s.target().Name, node.RevivedHeight, len(c.Running()), s.second().Name), nil
 }
 
 // Row is what the closing table says about a node.

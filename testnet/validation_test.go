@@ -77,7 +77,7 @@ func TestValidation_EveryStepOverTheNetwork(t *testing.T) {
 					}
 				}
 				data := c.data()
-				passedOn := b.Value(1, "proctor_gossip_judged_total")
+				passedOn := b.Value(1, "proctor_gossip_judged_total", "topic", "platformban")
 				b.judges(data, c.want)
 				if t.Failed() {
 					t.Fatalf("case %q", c.name)
@@ -85,7 +85,7 @@ func TestValidation_EveryStepOverTheNetwork(t *testing.T) {
 				if c.want == validation.Valid {
 					m, _ := wire.ParsePlatformBan(data)
 					b.await(c.name+" to reach the second node", func() bool { return b.accepted(0, m) && b.accepted(1, m) })
-				} else if b.Value(1, "proctor_gossip_judged_total") != passedOn {
+				} else if b.Value(1, "proctor_gossip_judged_total", "topic", "platformban") != passedOn {
 					t.Errorf("%s: passed on although judged %s", c.name, c.want)
 				}
 			}

@@ -10,6 +10,7 @@ import (
 
 	"pgregory.net/rapid"
 
+	"github.com/proctornet/proctor/params"
 	"github.com/proctornet/proctor/wire"
 )
 
@@ -136,7 +137,7 @@ func (w world) expected() (v Verdict, asked []string) {
 // remembered are the reasons that a view may remember, under whichever profile.
 func remembered() (all []Reason) {
 	for _, row := range Table() {
-		if row.Nature == OfView || row.Nature == OfSignature {
+		if row.Reason.Remembered(params.Profile{ReceivesRefused: true}) {
 			all = append(all, row.Reason)
 		}
 	}
@@ -248,11 +249,19 @@ func TestFresh_AsksTheFlagOnly(t *testing.T) {
 // are written against these words.
 func TestTable_Rows(t *testing.T) {
 	want := strings.Fields(`
-		valid/accept/0 malformed/reject/100 duplicate/ignore/0 forged-twin/reject/100 not-synced/ignore/0
-		unsure/ignore/0 ahead/ignore/0 unknown-node/ignore/1 regular-node/reject/100 height-near/ignore/1 height-far/ignore/10
+		valid/accept/0 malformed/reject/100 duplicate/ignore/0 not-synced/ignore/0 unsure/ignore/0
+		forged-twin/reject/100 ahead/ignore/0 unknown-node/ignore/1 regular-node/reject/100 height-near/ignore/1 height-far/ignore/10
 		unknown-quorum/reject/100 signature-encoding/reject/100 signature/reject/100 stale/ignore/0
-		block-author/reject/100 block-link/reject/100 block-content/reject/100 block-early/ignore/0
-		block-orphan/ignore/0 block-side/ignore/0 event/reject/0 pool-full/ignore/0
+		block-author/reject/100 block-link/reject/100 block-content/ignore/0 block-served/reject/100 block-early/ignore/0
+		block-orphan/ignore/0 block-twin/ignore/0 block-deep/ignore/0 block-dead/ignore/0
+		event-network/reject/100 event-sequence/ignore/0 event-refused/ignore/0 event-waiting/ignore/0 pool-full/ignore/0
+		event-signature/reject/100
+		proof-unregistered/ignore/1 proof-sequence/ignore/0 proof-early/ignore/0 proof-anchor-ahead/ignore/0
+		proof-anchor-near/ignore/0 proof-anchor-far/ignore/10 proof-anchor-unknown/ignore/0 proof-address/reject/10 proof-seal/reject/100
+		vote-repeated/ignore/0 vote-early/ignore/0 vote-late/ignore/0 vote-expired/ignore/10 vote-unknown-quorum/ignore/0
+		vote-member/reject/100 vote-target/reject/100 vote-signature/reject/100 vote-conflict/accept/0
+		checkpoint-repeated/ignore/0 checkpoint-early/ignore/0 checkpoint-late/ignore/0 checkpoint-expired/ignore/10
+		checkpoint-branch/ignore/0 checkpoint-member/reject/100 checkpoint-seal/reject/100 checkpoint-conflict/accept/0
 		handshake/reject/10 rate/ignore/0 overload/ignore/0 internal/ignore/0 operator/reject/100`)
 	word := regexp.MustCompile(`^[a-z]+(-[a-z]+)*$`)
 	var got []string
@@ -260,6 +269,12 @@ func TestTable_Rows(t *testing.T) {
 		got = append(got, fmt.Sprintf("%s/%s/%d", row.Reason, row.Outcome, row.Points))
 		if !word.MatchString(string(row.Reason)) {
 			t.Errorf("reason %q is no lower-case word", row.Reason)
+		}
+		if len(row.Reason) > wire.MaxGoodbyeReason {
+			t.Errorf("reason %q is too long for a goodbye", row.Reason)
+		}
+		if v := row.Reason.Verdict(); v.Taken() != (row.Outcome == Accept) {
+			t.Errorf("%s: taken %t, outcome %s", row.Reason, v.Taken(), row.Outcome)
 		}
 		if row.Points == 100 && row.Outcome != Reject {
 			t.Errorf("row %+v bans without rejecting", row)

@@ -8,10 +8,7 @@ import (
 // View is one consistent reading of the node. Its methods answer from memory
 // and never block.
 type View interface {
-	// Synced reports whether the tip is the network's as far as we can tell.
-	Synced() bool
-	// TipHeight is the height of the best block.
-	TipHeight() int32
+	Chain
 	// NodeType reports whether a node is registered, and whether as an evonode.
 	NodeType(proTx wire.Hash) (evo, registered bool)
 	// PlatformQuorum is the key of a platform quorum whose signature at
@@ -22,47 +19,25 @@ type View interface {
 	// Refused is why an earlier item with that id was refused, if that is
 	// remembered; see Reason.Remembered.
 	Refused(id wire.Hash) (Reason, bool)
-	// Confident reports whether our view of the chain is so settled that
-	// somebody may be blamed for contradicting it.
-	Confident() bool
 	// TakesBan reports whether a ban signed at height is not older than the
 	// last change of the node's flag.
 	TakesBan(proTx wire.Hash, height int32) bool
 }
 
-// rule judges one aspect of a ban; Valid passes it on to the next.
-type rule func(wire.PlatformBan, View) Reason
-
 // banRules are the rules that need no signature check: whether we had the
 // ban already, then steps 1 to 5 of DIP-0031, Validation. They cost map
 // look-ups only, so they run before any pairing.
-var banRules = []rule{duplicate, refused, synced, registered, evonode, height, quorum}
+var banRules = []rule[wire.PlatformBan, View]{duplicate, refused, synced[wire.PlatformBan, View], registered, evonode, height, quorum}
 
 // PlatformBan judges all of m but its signature: the rules in order, the
 // first that objects decides. held says that m has waited for our tip as long
 // as a ban may.
 func PlatformBan(m wire.PlatformBan, v View, held bool) Verdict {
-	for _, r := range banRules {
-		if reason := r(m, v); reason != Valid {
-			return putOff(reason, m, v, held).Verdict()
-		}
+	r := firstObjection(banRules, m, v)
+	if r == HeightNear && m.SignedHeight > v.TipHeight() && !held {
+		return Ahead.Verdict()
 	}
-	return Valid.Verdict()
-}
-
-// putOff replaces a reason that may be our own fault: a node that lags or
-// stands on another branch would ban its honest peers one after the other.
-// Only the verdict waits, its content does not change. Source: DESIGN.md
-// section 7.
-func putOff(r Reason, m wire.PlatformBan, v View, held bool) Reason {
-	switch {
-	case r == HeightNear && m.SignedHeight > v.TipHeight() && !held:
-		return Ahead
-	case r.Nature() == OfView && !v.Confident():
-		return Unsure
-	default:
-		return r
-	}
+	return putOff(r, v).Verdict()
 }
 
 // duplicate knows accepted bans again. A quorum's signature over a ban is
@@ -94,14 +69,6 @@ func refused(m wire.PlatformBan, v View) Reason {
 	}
 }
 
-// synced is step 1. Nobody is blamed for what we cannot judge.
-func synced(_ wire.PlatformBan, v View) Reason {
-	if !v.Synced() {
-		return NotSynced
-	}
-	return Valid
-}
-
 // registered is step 2. The evonode may have been removed very recently.
 func registered(m wire.PlatformBan, v View) Reason {
 	if _, ok := v.NodeType(m.ProTxHash); !ok {
@@ -121,9 +88,7 @@ func evonode(m wire.PlatformBan, v View) Reason {
 // height is step 4. It charges little where two nodes may merely disagree
 // about the tip, and more where they cannot.
 func height(m wire.PlatformBan, v View) Reason {
-	// int64: a peer chooses SignedHeight, so the difference must not wrap.
-	age := int64(v.TipHeight()) - int64(m.SignedHeight)
-	switch {
+	switch age := below(m.SignedHeight, v); {
 	case 0 <= age && age <= params.BanWindow:
 		return Valid
 	case -params.BanHeightSlack <= age && age <= params.BanWindow+params.BanHeightSlack:

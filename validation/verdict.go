@@ -4,6 +4,8 @@
 package validation
 
 import (
+	"slices"
+
 	"github.com/proctornet/proctor/params"
 )
 
@@ -57,12 +59,48 @@ const (
 	BlockAuthor  Reason = "block-author"
 	BlockLink    Reason = "block-link"
 	BlockContent Reason = "block-content"
+	BlockServed  Reason = "block-served"
 	BlockEarly   Reason = "block-early"
 	BlockOrphan  Reason = "block-orphan"
-	BlockSide    Reason = "block-side"
+	BlockTwin    Reason = "block-twin"
+	BlockDeep    Reason = "block-deep"
+	BlockDead    Reason = "block-dead"
 
-	Event    Reason = "event"
-	PoolFull Reason = "pool-full"
+	EventNetwork   Reason = "event-network"
+	EventSequence  Reason = "event-sequence"
+	EventRefused   Reason = "event-refused"
+	EventWaiting   Reason = "event-waiting"
+	PoolFull       Reason = "pool-full"
+	EventSignature Reason = "event-signature"
+
+	ProofUnregistered  Reason = "proof-unregistered"
+	ProofSequence      Reason = "proof-sequence"
+	ProofEarly         Reason = "proof-early"
+	ProofAnchorAhead   Reason = "proof-anchor-ahead"
+	ProofAnchorNear    Reason = "proof-anchor-near"
+	ProofAnchorFar     Reason = "proof-anchor-far"
+	ProofAnchorUnknown Reason = "proof-anchor-unknown"
+	ProofAddress       Reason = "proof-address"
+	ProofSeal          Reason = "proof-seal"
+
+	VoteRepeated      Reason = "vote-repeated"
+	VoteEarly         Reason = "vote-early"
+	VoteLate          Reason = "vote-late"
+	VoteExpired       Reason = "vote-expired"
+	VoteUnknownQuorum Reason = "vote-unknown-quorum"
+	VoteMember        Reason = "vote-member"
+	VoteTarget        Reason = "vote-target"
+	VoteSignature     Reason = "vote-signature"
+	VoteConflict      Reason = "vote-conflict"
+
+	CheckpointRepeated Reason = "checkpoint-repeated"
+	CheckpointEarly    Reason = "checkpoint-early"
+	CheckpointLate     Reason = "checkpoint-late"
+	CheckpointExpired  Reason = "checkpoint-expired"
+	CheckpointBranch   Reason = "checkpoint-branch"
+	CheckpointMember   Reason = "checkpoint-member"
+	CheckpointSeal     Reason = "checkpoint-seal"
+	CheckpointConflict Reason = "checkpoint-conflict"
 
 	Handshake Reason = "handshake"
 	Rate      Reason = "rate"
@@ -82,13 +120,17 @@ type Verdict struct {
 // OK reports whether every rule passed.
 func (v Verdict) OK() bool { return v.Reason == Valid }
 
+// Taken reports whether the message is stored and forwarded: it is OK, or it
+// is evidence of its sender's own misconduct, which all must see.
+func (v Verdict) Taken() bool { return v.Outcome == Accept }
+
 // Nature says what a reason follows from, and so what becomes of a message.
 type Nature uint8
 
 // The natures of reasons.
 const (
 	OfMessage   Nature = iota // plain to see at any time; judged anew each time
-	OfView                    // steps 2 to 5: from our view of the chain, which may be the one that is wrong
+	OfView                    // from our view of the chain, which may be the one that is wrong: of a ban steps 2 to 5
 	OfSignature               // found after the signature check; remembered, so that it is not made twice
 	OfUs                      // about us: not received; all but an internal fault are kept and judged again
 )
@@ -103,14 +145,25 @@ type Row struct {
 }
 
 // table is the one home of what each reason leads to. Points of the six steps
-// are DIP-0031's; the other rows are from spec/gossip.md 1.5.
-var table = []Row{
+// are DIP-0031's, those of a ban's other rows are from spec/gossip.md 1.5. The
+// rest follows one idea: what every honest node sees to be wrong, whatever its
+// tip, costs 100 points, as whoever passes it on has not looked; what two
+// honest nodes may see differently costs nothing, unless they would have to be
+// further apart than honest nodes are.
+var table = slices.Concat(anyRows, banRows, blockRows, eventRows, proofRows, voteRows, checkpointRows, peerRows)
+
+// anyRows are of all topics.
+var anyRows = []Row{
 	{Valid, Accept, 0, OfMessage, "every rule passed"},
 	{Malformed, Reject, params.PointsBan, OfMessage, "not the one encoding of a message of this topic"},
 	{Duplicate, Ignore, 0, OfMessage, "had before, byte for byte"},
-	{ForgedTwin, Reject, params.PointsBan, OfMessage, "an accepted ban with another signature: a quorum's is unique"},
 	{NotSynced, Ignore, 0, OfUs, "step 1: we are not synced and cannot judge"},
-	{Unsure, Ignore, 0, OfUs, "steps 2 to 5 object, but our own view is shaky"},
+	{Unsure, Ignore, 0, OfUs, "the rules that follow from our view of the chain object, of a ban steps 2 to 5, but that view is shaky"},
+}
+
+// banRows are of platform bans: only these may be remembered.
+var banRows = []Row{
+	{ForgedTwin, Reject, params.PointsBan, OfMessage, "an accepted ban with another signature: a quorum's is unique"},
 	{Ahead, Ignore, 0, OfUs, "step 4: up to 5 blocks above our tip; held until the tip gets there or two whole slots pass"},
 	{UnknownNode, Ignore, params.PointsSmall, OfView, "step 2: the node is not registered"},
 	{RegularNode, Reject, params.PointsBan, OfView, "step 3: the node is not an evonode"},
@@ -120,14 +173,72 @@ var table = []Row{
 	{SignatureEncoding, Reject, params.PointsBan, OfSignature, "step 6: the bytes encode no signature"},
 	{Signature, Reject, params.PointsBan, OfSignature, "step 6: not the quorum's signature"},
 	{Stale, Ignore, 0, OfSignature, "a valid ban older than the last change of the node's flag"},
+}
+
+// blockRows are of blocks. One of another branch that is properly signed is
+// valid: it is kept and forwarded, as it may win.
+var blockRows = []Row{
 	{BlockAuthor, Reject, params.PointsBan, OfMessage, "block not signed by its slot's authority"},
 	{BlockLink, Reject, params.PointsBan, OfMessage, "block whose height or slot does not follow its parent's"},
-	{BlockContent, Reject, params.PointsBan, OfMessage, "block with a wrong event or state root"},
+	{BlockContent, Ignore, 0, OfMessage, "block with a wrong event, certificate or state root: on another branch nobody looks into it before passing it on"},
+	{BlockServed, Reject, params.PointsBan, OfMessage, "such a block sent on request, as one of the sender's own branch"},
 	{BlockEarly, Ignore, 0, OfMessage, "properly signed block whose slot has not come: our clock may be slow"},
 	{BlockOrphan, Ignore, 0, OfMessage, "block whose parent we do not have: it is asked for"},
-	{BlockSide, Ignore, 0, OfMessage, "block of a second branch"},
-	{Event, Reject, 0, OfMessage, "event that could not stand in the next block"},
+	{BlockTwin, Ignore, 0, OfMessage, "third block of one slot: two are enough to see that its authority signs two"},
+	{BlockDeep, Ignore, 0, OfMessage, "block that forks off below what is final, or too far below our tip"},
+	{BlockDead, Ignore, 0, OfMessage, "block on a branch found invalid, which its sender may not have looked into"},
+}
+
+// eventRows are of events that wait for a block.
+var eventRows = []Row{
+	{EventNetwork, Reject, params.PointsBan, OfMessage, "event of another network"},
+	{EventSequence, Ignore, 0, OfMessage, "event whose sequence number is not the next one of its record: old, or not yet possible"},
+	{EventRefused, Ignore, 0, OfMessage, "event that could not stand in the next block, for its node, stake, keys or state"},
+	{EventWaiting, Ignore, 0, OfMessage, "event while another of the same record waits"},
 	{PoolFull, Ignore, 0, OfMessage, "event while as many wait as may"},
+	{EventSignature, Reject, params.PointsBan, OfMessage, "event not signed by all whom it needs"},
+}
+
+// proofRows are of uptime proofs; package uptime decides between them.
+var proofRows = []Row{
+	{ProofUnregistered, Ignore, params.PointsSmall, OfView, "uptime proof of a node that is not registered"},
+	{ProofSequence, Ignore, 0, OfMessage, "uptime proof whose sequence number is not above the last one's, also with other content"},
+	{ProofEarly, Ignore, 0, OfMessage, "uptime proof sooner after the node's last than proofs are taken"},
+	{ProofAnchorAhead, Ignore, 0, OfUs, "uptime proof anchored up to 5 blocks above our tip: held until the tip gets there"},
+	{ProofAnchorNear, Ignore, 0, OfMessage, "uptime proof whose anchor is too old by 5 blocks or less"},
+	{ProofAnchorFar, Ignore, params.PointsMedium, OfView, "uptime proof whose anchor is too old by more"},
+	{ProofAnchorUnknown, Ignore, 0, OfMessage, "uptime proof whose anchor is not on our branch, or further above our tip"},
+	{ProofAddress, Reject, params.PointsMedium, OfMessage, "uptime proof with an address that nobody on this network can reach, such as a private one"},
+	{ProofSeal, Reject, params.PointsBan, OfMessage, "uptime proof not sealed by the node's service key"},
+}
+
+// voteRows are of testers' votes.
+var voteRows = []Row{
+	{VoteRepeated, Ignore, 0, OfMessage, "vote of a voter whose same answer is held, with other evidence or another seal"},
+	{VoteEarly, Ignore, 0, OfMessage, "vote on a draw less than 7 blocks below our tip: honest testers wait 12"},
+	{VoteLate, Ignore, 0, OfMessage, "vote on a draw more than 60 blocks below our tip by 5 or less"},
+	{VoteExpired, Ignore, params.PointsMedium, OfView, "vote on a draw further below our tip"},
+	{VoteUnknownQuorum, Ignore, 0, OfMessage, "vote on the draw of a block that is not on our branch"},
+	{VoteMember, Reject, params.PointsBan, OfMessage, "voter is no tester of that draw: the draw follows from the block alone"},
+	{VoteTarget, Reject, params.PointsBan, OfMessage, "that draw lets the voter give no such answer about that node"},
+	{VoteSignature, Reject, params.PointsBan, OfMessage, "vote not sealed by the voter's service key, or ballot not signed by its operator key"},
+	{VoteConflict, Accept, 0, OfMessage, "properly signed vote against the voter's own other vote: kept and forwarded as evidence; both count, as anybody can put them into certificates"},
+}
+
+// checkpointRows are of testers' checkpoints.
+var checkpointRows = []Row{
+	{CheckpointRepeated, Ignore, 0, OfMessage, "checkpoint of a voter of whom the same or two for that block are held"},
+	{CheckpointEarly, Ignore, 0, OfUs, "checkpoint of up to 5 blocks above our tip: held until the tip gets there"},
+	{CheckpointLate, Ignore, 0, OfMessage, "checkpoint more than 12 blocks below our tip by 5 or less"},
+	{CheckpointExpired, Ignore, params.PointsMedium, OfView, "checkpoint further below our tip"},
+	{CheckpointBranch, Ignore, 0, OfMessage, "checkpoint of a block that is not on our branch, or further above our tip"},
+	{CheckpointMember, Reject, params.PointsBan, OfMessage, "no such duty of the voter: it follows from the block alone"},
+	{CheckpointSeal, Reject, params.PointsBan, OfMessage, "checkpoint not sealed by the voter's service key"},
+	{CheckpointConflict, Accept, 0, OfMessage, "properly sealed checkpoint with another state root than the voter's own other one for that block: kept and forwarded as evidence"},
+}
+
+// peerRows are of what is no message, and of our own faults.
+var peerRows = []Row{
 	{Handshake, Reject, params.PointsMedium, OfMessage, "stream message that no honest peer sends"},
 	{Rate, Ignore, 0, OfUs, "as many signatures of this peer are being checked as may be"},
 	{Overload, Ignore, 0, OfUs, "our own queue was full or our own time was up"},
@@ -165,8 +276,12 @@ func (r Reason) Received(p params.Profile) bool {
 // Remembered reports whether an item judged so is known again by all its
 // bytes. What follows from a signature check is remembered under every
 // reading, or each repetition would cost another check; what is plain to see
-// needs no memory.
+// needs no memory. Only bans are known again: they outlive the caches of
+// gossip by hours.
 func (r Reason) Remembered(p params.Profile) bool {
+	if !slices.ContainsFunc(banRows, func(row Row) bool { return row.Reason == r }) {
+		return false
+	}
 	return r.Nature() == OfSignature || r.Nature() == OfView && r.Received(p)
 }
 

@@ -7,8 +7,9 @@ import (
 
 // Limits of a block.
 const (
-	MaxBlockEvents = 64       // events in one block
-	MaxBlockSize   = 64 << 10 // bytes of one encoded block
+	MaxBlockEvents       = 64        // events in one block
+	MaxBlockCertificates = 128       // certificates in one block
+	MaxBlockSize         = 128 << 10 // bytes of one encoded block
 )
 
 // HeaderSize is the length of an encoded Header, in bytes.
@@ -23,7 +24,7 @@ const blockTag = "proctor/block/1"
 //	   8  Slot       slots since genesis
 //	  32  Parent     hash of the parent; of the genesis below height 1
 //	  32  StateRoot  root of the agreed state before this block
-//	  32  Content    hash of the events
+//	  32  Content    hash of the content
 //	  64  Signature  Ed25519 by the slot's authority over SignedBytes
 type Header struct {
 	Height    int32
@@ -58,42 +59,53 @@ func (h Header) SignedBytes() []byte {
 
 func parseHeader(r *reader) Header {
 	return Header{
-		Height:    int32(r.uint32()),
+		Height:    r.int32(),
 		Slot:      r.uint64(),
 		Parent:    r.hash(),
 		StateRoot: r.hash(),
 		Content:   r.hash(),
-		Signature: ServiceSignature(r.bytes(ServiceSignatureSize)),
+		Signature: r.serviceSignature(),
 	}
 }
 
-// Block is a header and the events it commits to.
+// Content is what a block carries. Its parts act in this order.
 //
 //	size  field
-//	 172  Header
 //	   2  number of events, then each as 2 length bytes and the event
-type Block struct {
-	Header Header
-	Events []UpdateService
+//	   2  number of certificates, then each of CertificateSize bytes
+type Content struct {
+	Events       []Event
+	Certificates []Certificate
 }
 
-// Bytes returns the encoding of b.
-func (b Block) Bytes() []byte { return append(b.Header.Bytes(), eventBytes(b.Events)...) }
-
-// ContentHash is what Header.Content must be for events.
-func ContentHash(events []UpdateService) Hash { return DoubleHash(eventBytes(events)) }
-
-func eventBytes(events []UpdateService) []byte {
-	b := binary.BigEndian.AppendUint16(nil, uint16(len(events)))
-	for _, e := range events {
+// Bytes returns the encoding of c.
+func (c Content) Bytes() []byte {
+	b := binary.BigEndian.AppendUint16(nil, uint16(len(c.Events)))
+	for _, e := range c.Events {
 		eb := e.Bytes()
 		b = binary.BigEndian.AppendUint16(b, uint16(len(eb)))
 		b = append(b, eb...)
 	}
+	b = binary.BigEndian.AppendUint16(b, uint16(len(c.Certificates)))
+	for _, cert := range c.Certificates {
+		b = append(b, cert.Bytes()...)
+	}
 	return b
 }
 
-// ParseBlock decodes raw, which must hold one block whose events hash to
+// Hash is what Header.Content must be for c.
+func (c Content) Hash() Hash { return DoubleHash(c.Bytes()) }
+
+// Block is a header and the content it commits to.
+type Block struct {
+	Header Header
+	Content
+}
+
+// Bytes returns the encoding of b.
+func (b Block) Bytes() []byte { return append(b.Header.Bytes(), b.Content.Bytes()...) }
+
+// ParseBlock decodes raw, which must hold one block whose content hashes to
 // Header.Content, and nothing after it.
 func ParseBlock(raw []byte) (Block, error) {
 	if len(raw) > MaxBlockSize {
@@ -101,20 +113,30 @@ func ParseBlock(raw []byte) (Block, error) {
 	}
 	r := &reader{rest: raw}
 	b := Block{Header: parseHeader(r)}
-	n := r.limited("events", int(r.uint16()), MaxBlockEvents)
-	for range n {
-		size := r.limited("bytes of event", int(r.uint16()), len(r.rest))
-		e, err := ParseUpdateService(r.bytes(size))
-		if r.err == nil {
-			r.err = err
-		}
+	for range r.limited("events", int(r.uint16()), MaxBlockEvents) {
+		e := readBlockEvent(r)
 		if r.err != nil {
 			break
 		}
 		b.Events = append(b.Events, e)
 	}
-	if r.err == nil && ContentHash(b.Events) != b.Header.Content {
+	for range r.limited("certificates", int(r.uint16()), MaxBlockCertificates) {
+		c := readCertificate(r)
+		if r.err != nil {
+			break
+		}
+		b.Certificates = append(b.Certificates, c)
+	}
+	if r.err == nil && b.Content.Hash() != b.Header.Content {
 		r.err = fmt.Errorf("content does not hash to the header's: %w", ErrValue)
 	}
 	return b, r.end("block")
+}
+
+func readBlockEvent(r *reader) (e Event) {
+	b := r.bytes(r.limited("bytes of event", int(r.uint16()), MaxEventSize))
+	if r.err == nil {
+		e, r.err = ParseEvent(b)
+	}
+	return e
 }

@@ -28,7 +28,7 @@ func (q BlockRange) Bytes() []byte {
 // ParseBlockRange decodes b and checks the limits.
 func ParseBlockRange(b []byte) (BlockRange, error) {
 	r := &reader{rest: b}
-	q := BlockRange{From: int32(r.uint32()), Count: r.uint16()}
+	q := BlockRange{From: r.int32(), Count: r.uint16()}
 	switch {
 	case r.err != nil:
 	case q.From < 1:

@@ -5,84 +5,110 @@ import (
 	"fmt"
 )
 
-// Limits of an UpdateService event.
+// EventKind is the first byte of an event.
+type EventKind uint8
+
+// The kinds of events. Those that Dash knows have Dash's numbers.
 const (
-	MaxAddresses     = 4   // per node
-	MaxAddressLength = 128 // characters of one multiaddress
+	KindRegister      EventKind = 1 // ProRegTx
+	KindUpdateService EventKind = 2 // ProUpServTx
+	KindRevoke        EventKind = 4 // ProUpRevTx
+	KindContribute    EventKind = 16
+	KindExit          EventKind = 17
 )
 
-const (
-	updateServiceKind = 2 // the number of Dash's ProUpServTx
-	updateServiceTag  = "proctor/event/update-service/1"
-)
+func (k EventKind) String() string {
+	switch k {
+	case KindRegister:
+		return "register"
+	case KindUpdateService:
+		return "update-service"
+	case KindRevoke:
+		return "revoke"
+	case KindContribute:
+		return "contribute"
+	case KindExit:
+		return "exit"
+	default:
+		return fmt.Sprintf("kind-%d", uint8(k))
+	}
+}
 
-// UpdateService is the event by which an operator announces where a service
-// node is reached; it revives a PoSe-banned node (DIP-0003, ProUpServTx).
-// It carries the network and a sequence number, so no event can be replayed
-// elsewhere or later.
+// MaxEventSize is the most bytes of one encoded event.
+const MaxEventSize = 1024
+
+// Event is what somebody asks a block to change in the registry. It carries
+// the network and a sequence number, last accepted event of its record + 1, so
+// that no event can be replayed elsewhere or later.
+//
+// Every event begins with
 //
 //	size  field
-//	   1  kind, 2
-//	  32  Network    hash of the genesis
-//	  32  ProTxHash
-//	   8  Sequence   last accepted event of this node + 1
-//	   1  number of addresses, then each as 1 length byte and ASCII
-//	  96  Signature  by the operator key over SignHash
-type UpdateService struct {
-	Network   Hash
-	ProTxHash Hash
-	Sequence  uint64
-	Addresses []string // 1..MaxAddresses multiaddresses, unverified
-	Signature Signature
+//	   1  kind
+//	  32  Network   hash of the genesis
+//	  32  record whose sequence number it carries: a ProTxHash or a StakerKey
+//	   8  Sequence
+type Event interface {
+	Kind() EventKind
+	// Head is the network and the sequence number.
+	Head() EventHead
+	// Record names whose sequence number the event carries: the hash of a
+	// service node, or the bytes of a staker's key.
+	Record() Hash
+	// SignHash is what the event's signers sign.
+	SignHash() Hash
+	// Bytes is the one encoding of the event.
+	Bytes() []byte
 }
 
-// CheckAddress reports why a cannot stand in an UpdateService; nil if it can.
-func CheckAddress(a string) error {
-	switch {
-	case a == "":
-		return fmt.Errorf("empty address: %w", ErrValue)
-	case len(a) > MaxAddressLength:
-		return fmt.Errorf("address of %d bytes, at most %d: %w", len(a), MaxAddressLength, ErrSize)
+// EventHead binds an event to one network and one place in its record's history.
+type EventHead struct {
+	Network  Hash
+	Sequence uint64
+}
+
+// Head returns h: events embed it.
+func (h EventHead) Head() EventHead { return h }
+
+const eventTag = "proctor/event/1"
+
+func appendEventHead(k EventKind, h EventHead, record Hash) []byte {
+	b := append([]byte{byte(k)}, h.Network[:]...)
+	b = append(b, record[:]...)
+	return binary.BigEndian.AppendUint64(b, h.Sequence)
+}
+
+func eventHash(body []byte) Hash { return DoubleHash([]byte(eventTag), body) }
+
+// ParseEvent decodes b, which must hold one event and nothing after it.
+func ParseEvent(b []byte) (Event, error) {
+	if len(b) > MaxEventSize {
+		return nil, fmt.Errorf("event of %d bytes, at most %d: %w", len(b), MaxEventSize, ErrSize)
 	}
-	return checkText("address", a)
-}
-
-// Bytes returns the encoding of e.
-func (e UpdateService) Bytes() []byte { return append(e.body(), e.Signature[:]...) }
-
-func (e UpdateService) body() []byte {
-	b := []byte{updateServiceKind}
-	b = append(b, e.Network[:]...)
-	b = append(b, e.ProTxHash[:]...)
-	b = binary.BigEndian.AppendUint64(b, e.Sequence)
-	b = append(b, byte(len(e.Addresses)))
-	for _, a := range e.Addresses {
-		b = appendText(b, a)
-	}
-	return b
-}
-
-// SignHash is what the operator key signs.
-func (e UpdateService) SignHash() Hash { return DoubleHash([]byte(updateServiceTag), e.body()) }
-
-// ParseUpdateService decodes b, which must hold one event and nothing after it.
-func ParseUpdateService(b []byte) (UpdateService, error) {
 	r := &reader{rest: b}
-	if kind := r.uint8(); r.err == nil && kind != updateServiceKind {
-		r.err = fmt.Errorf("kind %d, want %d: %w", kind, updateServiceKind, ErrValue)
-	}
-	e := UpdateService{Network: r.hash(), ProTxHash: r.hash(), Sequence: r.uint64()}
-	n := r.limited("addresses", int(r.uint8()), MaxAddresses)
-	if r.err == nil && n == 0 {
-		r.err = fmt.Errorf("no address: %w", ErrValue)
-	}
-	for range n {
-		a := r.text("address", MaxAddressLength)
+	kind := EventKind(r.uint8())
+	h := EventHead{Network: r.hash()}
+	record := r.hash()
+	h.Sequence = r.uint64()
+	var e Event
+	switch kind {
+	case KindRegister:
+		e = readRegister(r, h, record)
+	case KindUpdateService:
+		e = readUpdateService(r, h, record)
+	case KindRevoke:
+		e = readRevoke(r, h, record)
+	case KindContribute:
+		e = readContribute(r, h, record)
+	case KindExit:
+		e = readExit(r, h, record)
+	default:
 		if r.err == nil {
-			r.err = CheckAddress(a)
+			r.err = fmt.Errorf("kind %d is unknown: %w", uint8(kind), ErrValue)
 		}
-		e.Addresses = append(e.Addresses, a)
 	}
-	e.Signature = Signature(r.bytes(SignatureSize))
-	return e, r.end("update-service event")
+	if err := r.end("event"); err != nil {
+		return nil, err
+	}
+	return e, nil
 }

@@ -51,7 +51,7 @@ func ParseBanSummary(b []byte) (BanSummary, error) {
 	r := &reader{rest: b}
 	s := make(BanSummary, 0, len(b)/heightEntrySize)
 	for len(r.rest) > 0 {
-		d := HeightDigest{Height: int32(r.uint32()), Count: r.uint16(), Digest: [BanDigestSize]byte(r.bytes(BanDigestSize))}
+		d := HeightDigest{Height: r.int32(), Count: r.uint16(), Digest: [BanDigestSize]byte(r.bytes(BanDigestSize))}
 		switch {
 		case d.Count == 0:
 			return nil, fmt.Errorf("ban summary: no bans at height %d: %w", d.Height, ErrValue)
@@ -83,7 +83,7 @@ func (q BanRange) Bytes() []byte {
 // ParseBanRange decodes b and checks the limits.
 func ParseBanRange(b []byte) (BanRange, error) {
 	r := &reader{rest: b}
-	q := BanRange{From: int32(r.uint32()), To: int32(r.uint32()), After: r.hash(), Count: r.uint16()}
+	q := BanRange{From: r.int32(), To: r.int32(), After: r.hash(), Count: r.uint16()}
 	switch {
 	case r.err != nil:
 	case q.From > q.To:

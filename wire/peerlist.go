@@ -38,12 +38,7 @@ func (l PeerList) Bytes() []byte {
 }
 
 func (e PeerEntry) append(b []byte) []byte {
-	b = appendText(b, e.ID)
-	b = append(b, byte(len(e.Addresses)))
-	for _, a := range e.Addresses {
-		b = appendText(b, a)
-	}
-	return b
+	return appendAddresses(appendText(b, e.ID), e.Addresses)
 }
 
 // Cut returns the longest beginning of l that is within the limits.
@@ -59,15 +54,7 @@ func (l PeerList) Cut() PeerList {
 }
 
 // CheckListedAddress reports why a cannot stand in a PeerList; nil if it can.
-func CheckListedAddress(a string) error {
-	switch {
-	case a == "":
-		return fmt.Errorf("empty address: %w", ErrValue)
-	case len(a) > MaxListedAddressLength:
-		return fmt.Errorf("address of %d bytes, at most %d: %w", len(a), MaxListedAddressLength, ErrSize)
-	}
-	return checkText("address", a)
-}
+func CheckListedAddress(a string) error { return checkAddress(a, MaxListedAddressLength) }
 
 // ParsePeerList decodes b, which must hold one list and nothing after it. No
 // peer stands in it twice.
@@ -98,16 +85,6 @@ func (r *reader) peerEntry() (e PeerEntry) {
 	if r.err == nil && e.ID == "" {
 		r.err = fmt.Errorf("empty identity: %w", ErrValue)
 	}
-	n := r.limited("addresses", int(r.uint8()), MaxListedAddresses)
-	if r.err == nil && n == 0 {
-		r.err = fmt.Errorf("no address: %w", ErrValue)
-	}
-	for range n {
-		a := r.text("address", MaxListedAddressLength)
-		if r.err == nil {
-			r.err = CheckListedAddress(a)
-		}
-		e.Addresses = append(e.Addresses, a)
-	}
+	e.Addresses = r.addresses(1, MaxListedAddresses, MaxListedAddressLength)
 	return e
 }

@@ -30,6 +30,30 @@ func (r *reader) uint32() uint32 { return binary.BigEndian.Uint32(r.bytes(4)) }
 func (r *reader) uint64() uint64 { return binary.BigEndian.Uint64(r.bytes(8)) }
 func (r *reader) hash() Hash     { return Hash(r.bytes(HashSize)) }
 
+func (r *reader) int32() int32         { return int32(r.uint32()) }
+func (r *reader) signature() Signature { return Signature(r.bytes(SignatureSize)) }
+func (r *reader) serviceSignature() ServiceSignature {
+	return ServiceSignature(r.bytes(ServiceSignatureSize))
+}
+
+// amount reads stake of at least one unit.
+func (r *reader) amount() uint64 {
+	a := r.uint64()
+	if r.err == nil && a == 0 {
+		r.err = fmt.Errorf("amount 0, want at least 1: %w", ErrValue)
+	}
+	return a
+}
+
+// bool reads one byte that is 0 or 1.
+func (r *reader) bool(what string) bool {
+	v := r.uint8()
+	if r.err == nil && v > 1 {
+		r.err = fmt.Errorf("%s is %d, want 0 or 1: %w", what, v, ErrValue)
+	}
+	return v == 1
+}
+
 // limited returns n, or fails when n is over limit.
 func (r *reader) limited(what string, n, limit int) int {
 	if r.err == nil && n > limit {
@@ -48,6 +72,36 @@ func (r *reader) text(what string, limit int) string {
 		r.err = checkText(what, s)
 	}
 	return s
+}
+
+// addresses reads one byte of the count, least to most, and as many addresses
+// of at most longest characters.
+func (r *reader) addresses(least, most, longest int) (list []string) {
+	n := r.limited("addresses", int(r.uint8()), most)
+	if r.err == nil && n < least {
+		r.err = fmt.Errorf("%d addresses, at least %d: %w", n, least, ErrValue)
+	}
+	for range n {
+		a := r.text("address", longest)
+		if r.err == nil {
+			r.err = checkAddress(a, longest)
+		}
+		if r.err != nil {
+			return nil
+		}
+		list = append(list, a)
+	}
+	return list
+}
+
+func checkAddress(a string, longest int) error {
+	switch {
+	case a == "":
+		return fmt.Errorf("empty address: %w", ErrValue)
+	case len(a) > longest:
+		return fmt.Errorf("address of %d bytes, at most %d: %w", len(a), longest, ErrSize)
+	}
+	return checkText("address", a)
 }
 
 func checkText(what, s string) error {
@@ -73,4 +127,20 @@ func (r *reader) end(what string) error {
 // appendText is the inverse of reader.text; callers keep the limits.
 func appendText(b []byte, s string) []byte {
 	return append(append(b, byte(len(s))), s...)
+}
+
+// appendAddresses is the inverse of reader.addresses; callers keep the limits.
+func appendAddresses(b []byte, addresses []string) []byte {
+	b = append(b, byte(len(addresses)))
+	for _, a := range addresses {
+		b = appendText(b, a)
+	}
+	return b
+}
+
+func appendBool(b []byte, v bool) []byte {
+	if v {
+		return append(b, 1)
+	}
+	return append(b, 0)
 }

@@ -42,12 +42,7 @@ func (s Status) Bytes() []byte {
 	b = append(b, s.ProTxHash[:]...)
 	b = binary.BigEndian.AppendUint32(b, uint32(s.Height))
 	b = append(b, s.Tip[:]...)
-	if s.Synced {
-		b = append(b, 1)
-	} else {
-		b = append(b, 0)
-	}
-	return appendText(b, s.Agent)
+	return appendText(appendBool(b, s.Synced), s.Agent)
 }
 
 // ParseStatus decodes b, which must hold one status and nothing after it.
@@ -60,14 +55,10 @@ func ParseStatus(b []byte) (Status, error) {
 		Version:   r.uint16(),
 		Network:   r.hash(),
 		ProTxHash: r.hash(),
-		Height:    int32(r.uint32()),
+		Height:    r.int32(),
 		Tip:       r.hash(),
 	}
-	synced := r.uint8()
-	if r.err == nil && synced > 1 {
-		r.err = fmt.Errorf("synced is %d, want 0 or 1: %w", synced, ErrValue)
-	}
-	s.Synced = synced == 1
+	s.Synced = r.bool("synced")
 	s.Agent = r.text("agent", MaxAgentLength)
 	return s, r.end("status")
 }

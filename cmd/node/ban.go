@@ -19,7 +19,12 @@ import (
 )
 
 func banCommand() *cobra.Command {
-	group := &cobra.Command{Use: "ban", Short: "Inspect, verify, sign and submit platform bans"}
+	group := &cobra.Command{
+		Use:   "ban",
+		Short: "Inspect, verify, sign and submit platform bans",
+		Example: `  proctor ban verify HEX --quorum-key HEX --llmq-type 106
+  proctor ban submit HEX --config evo-1/proctor.toml`,
+	}
 	group.AddCommand(banInspectCommand(), banVerifyCommand(), banSignCommand(), banSubmitCommand())
 	return group
 }

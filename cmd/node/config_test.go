@@ -12,7 +12,6 @@ import (
 
 	"github.com/proctornet/proctor/config"
 	"github.com/proctornet/proctor/testnet"
-	"github.com/proctornet/proctor/wire"
 )
 
 // bed is where one node of a network lies, as an operator would lay it out.
@@ -31,7 +30,7 @@ func (b bed) data() string   { return filepath.Join(b.dir, "data") }
 const bedHistory = 61
 
 // layOut makes a network of that many evonodes and the directory of its second
-// node: genesis, key, configuration, and a database with the history in it.
+// node: genesis, keys, configuration, and a database with the history in it.
 func layOut(t testing.TB, nodes int) bed {
 	t.Helper()
 	n, err := testnet.NewNetwork(testnet.Options{
@@ -41,15 +40,18 @@ func layOut(t testing.TB, nodes int) bed {
 		t.Fatal(err)
 	}
 	b := bed{n, t.TempDir(), n.Members[1], 0}
-	blocks, err := n.History()
+	past, err := n.History()
 	if err != nil {
 		t.Fatal(err)
 	}
-	b.tip = blocks[len(blocks)-1].Header.Height
-	if err := n.Replay(b.data(), blocks); err != nil {
+	b.tip = past.Engine(1).Snapshot().TipHeight()
+	if err := past.Save(1, b.data()); err != nil {
 		t.Fatal(err)
 	}
 	if err := config.WriteServiceKey(filepath.Join(b.dir, "service.key"), b.member.Service); err != nil {
+		t.Fatal(err)
+	}
+	if err := config.WriteOperatorKey(filepath.Join(b.dir, "operator.key"), b.member.Operator); err != nil {
 		t.Fatal(err)
 	}
 	genesis, err := json.Marshal(n.Genesis)
@@ -103,6 +105,7 @@ func TestConfigCheck_ShowsWhatIsInForce(t *testing.T) {
 		"genesis":        filepath.Join(b.dir, "genesis.json"),
 		"data_dir":       b.data(),
 		"service_key":    filepath.Join(b.dir, "service.key"),
+		"operator_key":   filepath.Join(b.dir, "operator.key"),
 		"protx_hash":     b.member.ProTxHash.String(),
 		"penalties":      "enforce",
 		"p2p.listen":     b.member.Addresses()[1],
@@ -189,6 +192,10 @@ func TestConfigCheck_Errors(t *testing.T) {
 		{"no key", []string{"--service_key", "none.key"}, []string{"none.key", "does not exist", "proctor key new"}},
 		{"key that others read", []string{"--service_key", "open.key"}, []string{"open.key", "0644", "chmod 600"}},
 		{"key too short", []string{"--service_key", b.write(t, "short.key", secret)}, []string{"short.key", "62 characters", "64 hex digits"}},
+		{"no operator key", []string{"--operator_key", "none.key"}, []string{"operator key", "none.key", "does not exist", "never votes"}},
+		{"operator key that others read", []string{"--operator_key", "open.key"}, []string{"operator key", "open.key", "0644", "chmod 600"}},
+		{"operator key too short", []string{"--operator_key", "short.key"}, []string{"short.key", "62 characters"}},
+		{"operator key beyond the order", []string{"--operator_key", b.write(t, "order.key", strings.Repeat("ff", 32))}, []string{"order.key", "operator key", "order of the group"}},
 		{"key not hex", []string{"--service_key", b.write(t, "hex.key", secret+"zz")}, []string{"hex.key", "not hex"}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -208,11 +215,20 @@ func TestConfigCheck_Errors(t *testing.T) {
 func TestRun_RefusesTheWrongIdentity(t *testing.T) {
 	b := layOut(t, 4)
 	run := []string{"run", "--config", b.config()}
-	nobody := wire.Hash{1}.String()
-	proctor(t, append(run, "--protx_hash", nobody)...).wantError(t, exitFailed, nobody, "not registered")
 	other := filepath.Join(b.dir, "other.key")
 	proctor(t, "key", "new", other).wantOK(t)
 	proctor(t, append(run, "--service_key", other)...).wantError(t, exitFailed, b.member.ProTxHash.String(), "service key")
+
+	// The operator key is found to be another's before the node opens anything.
+	theirs := filepath.Join(b.dir, "theirs.key")
+	if err := config.WriteOperatorKey(theirs, b.Members[2].Operator); err != nil {
+		t.Fatal(err)
+	}
+	for _, command := range [][]string{run, {"config", "check", "--config", b.config()}} {
+		registered, held := b.Genesis.Nodes[1].OperatorKey.String(), b.Genesis.Nodes[2].OperatorKey.String()
+		proctor(t, append(command, "--operator_key", theirs)...).
+			wantError(t, exitUnusable, "operator key", theirs, b.member.ProTxHash.String(), registered, held)
+	}
 
 	elsewhere := layOut(t, 5) // same seed, another genesis
 	proctor(t, append(run, "--genesis", filepath.Join(elsewhere.dir, testnet.GenesisFile))...).
@@ -225,6 +241,7 @@ func TestRun_StopsInOrder(t *testing.T) {
 	for _, args := range [][]string{
 		{"--log.format", "json"},
 		{"--protx_hash", "", "--metrics.listen", "", "--p2p.announce", "/ip4/127.0.0.1/tcp/1"}, // an observer
+		{"--protx_hash", strings.Repeat("1", 64)},                                              // not registered yet
 	} {
 		ctx, stop := context.WithCancel(context.Background())
 		defer stop()

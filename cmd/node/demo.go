@@ -49,7 +49,7 @@ Exit code 0 only if every claim was observed.`,
 		},
 	}
 	jsonFlag(c, &asJSON)
-	c.Flags().IntVar(&o.Nodes, "nodes", 8, fmt.Sprintf("nodes of the network, %d to %d", testnet.MinStoryNodes, testnet.MaxStoryNodes))
+	c.Flags().IntVar(&o.Nodes, "nodes", testnet.MinStoryNodes, fmt.Sprintf("nodes of the network, %d to %d", testnet.MinStoryNodes, testnet.MaxStoryNodes))
 	c.Flags().StringVar(&o.Dir, "keep", "", "directory, new or empty, to keep genesis, keys, configurations, logs and databases in")
 	c.Flags().Uint64Var(&o.Seed, "seed", 1, "number that all keys follow from")
 	c.Flags().StringVar(&o.Profile, "profile", "spec", "rule profile: spec or core")
@@ -90,6 +90,11 @@ func narrator(w io.Writer) testnet.Listener {
 				fmt.Fprintf(w, "  ..  %s", title)
 			}
 		},
+		Progress: func(text string) {
+			if terminal {
+				fmt.Fprintf(w, "\r\x1b[K  ..  %s", text)
+			}
+		},
 		Ends: func(s testnet.Step) {
 			if terminal {
 				fmt.Fprint(w, "\r\x1b[K")
@@ -113,7 +118,7 @@ func isTerminal(w io.Writer) bool {
 }
 
 func tellJSON(c *cobra.Command, o testnet.StoryOptions) error {
-	story, err := testnet.Tell(c.Context(), o, testnet.Listener{Begins: func(string, string) {}, Ends: func(testnet.Step) {}})
+	story, err := testnet.Tell(c.Context(), o, testnet.Listener{Begins: func(string, string) {}, Progress: func(string) {}, Ends: func(testnet.Step) {}})
 	result := struct {
 		OK    bool           `json:"ok"`
 		Steps []testnet.Step `json:"steps"`

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"os"
@@ -9,14 +10,36 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/proctornet/proctor/testnet"
 )
 
 // claims are what the demonstration shows, in order.
 var claims = []string{
-	"network", "valid-ban", "forgery", "genuine-after-forgery", "one-block-too-old",
-	"far-too-old", "unknown-node", "regular-node", "crash", "update-service",
+	"history", "network", "valid-ban", "forgery", "genuine-after-forgery", "one-block-too-old", "far-too-old", "unknown-node", "regular-node",
+	"silent-nodes", "second-address", "crash", "update-service", "recommissioned", "deregistered", "missing-checkpoint", "probation", "lying-tester",
+}
+
+// demoTime is what a demonstration may take: about 110 blocks of 0.7 s on a
+// machine that does other things too.
+const demoTime = 4 * time.Minute
+
+// demo runs a demonstration in a process of its own, as they take long and
+// are run beside each other. The race detector does not see it: TestDemo_Core
+// runs in this one.
+func demo(t testing.TB, env []string, args ...string) outcome {
+	t.Helper()
+	if raceEnabled {
+		t.Skip("runs without the race detector too")
+	}
+	p := launchWith(t, env, append([]string{"demo"}, args...)...)
+	select {
+	case <-p.ended:
+	case <-time.After(demoTime):
+		t.Fatalf("still going on after %s:\n%s", demoTime, p.stdout.String())
+	}
+	return p.outcome()
 }
 
 // told is the JSON form of a demonstration.
@@ -40,7 +63,12 @@ type told struct {
 
 func demoJSON(t testing.TB, args ...string) told {
 	t.Helper()
-	o := proctor(t, append([]string{"demo", "--json", "--nodes", "7"}, args...)...)
+	return demoTold(t, demo(t, nil, append([]string{"--json"}, args...)...))
+}
+
+// demoTold reads what a demonstration told as JSON.
+func demoTold(t testing.TB, o outcome) told {
+	t.Helper()
 	o.wantOK(t)
 	var got told
 	d := json.NewDecoder(strings.NewReader(o.stdout))
@@ -61,12 +89,12 @@ func demoJSON(t testing.TB, args ...string) told {
 	if !slices.Equal(names, claims) {
 		t.Errorf("steps %q, want %q", names, claims)
 	}
-	if len(got.Nodes) != 7 {
-		t.Errorf("%d nodes, want 7", len(got.Nodes))
+	if len(got.Nodes) != 10 {
+		t.Errorf("%d nodes, want 10", len(got.Nodes))
 	}
 	for _, n := range got.Nodes {
-		if !n.Synced || len(n.Flags) != 1 || n.Flags[0] != "evo-5" || n.StateRoot == "" {
-			t.Errorf("node %+v, want it synced and with the flag of evo-5", n)
+		if !n.Synced || len(n.Flags) != 1 || n.Flags[0] != "evo-4" || n.StateRoot == "" {
+			t.Errorf("node %+v, want it synced and with the flag of evo-4", n)
 		}
 	}
 	return got
@@ -74,6 +102,7 @@ func demoJSON(t testing.TB, args ...string) told {
 
 // What a demonstration leaves behind runs.
 func TestDemo_SpecKept(t *testing.T) {
+	t.Parallel()
 	dir := filepath.Join(t.TempDir(), "new", "net")
 	got := demoJSON(t, "--profile", "spec", "--keep", dir)
 
@@ -109,20 +138,28 @@ func TestDemo_SpecKept(t *testing.T) {
 	proctor(t, "demo", "--keep", dir).wantError(t, exitUnusable, dir, "not empty")
 }
 
-func TestDemo_Core(t *testing.T) { demoJSON(t, "--profile", "core", "--seed", "2") }
+func TestDemo_Core(t *testing.T) {
+	t.Parallel()
+	ctx, stop := context.WithTimeout(t.Context(), demoTime)
+	defer stop()
+	var stdout, stderr transcript
+	args := []string{"demo", "--json", "--profile", "core", "--seed", "2"}
+	code := execute(ctx, args, &stdout, &stderr)
+	demoTold(t, outcome{args, code, stdout.String(), stderr.String()})
+}
 
 // As people see it, and nothing stays on disk.
 func TestDemo_Text(t *testing.T) {
+	t.Parallel()
 	tmp := t.TempDir()
-	t.Setenv("TMPDIR", tmp)
-	o := proctor(t, "demo", "--nodes", "8")
+	o := demo(t, []string{"TMPDIR=" + tmp}, "--nodes", "11")
 	o.wantOK(t)
 	for _, c := range claims {
 		if !strings.Contains(o.stdout, "  ok  "+c+" ") {
 			t.Errorf("no claim %s in\n%s", c, o.stdout)
 		}
 	}
-	for _, words := range []string{"8 nodes", "rule profile spec", "PUBLIC TEST KEYS", "TRUSTED DEALER", "STATE ROOT", "10 of 10 claims"} {
+	for _, words := range []string{"11 nodes", "rule profile spec", "PUBLIC TEST KEYS", "TRUSTED DEALER", "STATE ROOT", "18 of 18 claims"} {
 		if !strings.Contains(o.stdout, words) {
 			t.Errorf("no %q in\n%s", words, o.stdout)
 		}
@@ -138,8 +175,7 @@ func TestDemo_Text(t *testing.T) {
 // An interrupted demonstration says so and leaves nothing on disk.
 func TestDemo_Interrupted(t *testing.T) {
 	tmp := t.TempDir()
-	t.Setenv("TMPDIR", tmp)
-	p := launch(t, "demo", "--nodes", "7")
+	p := launchWith(t, []string{"TMPDIR=" + tmp}, "demo")
 	await(t, "the network", func() bool { return strings.Contains(p.stdout.String(), "ok  network") })
 	if err := p.cmd.Process.Signal(syscall.SIGINT); err != nil {
 		t.Fatal(err)

@@ -13,9 +13,11 @@ import (
 	"testing"
 	"time"
 
+	"github.com/spf13/cobra"
 	"go.uber.org/goleak"
 
 	"github.com/proctornet/proctor/config"
+	"github.com/proctornet/proctor/wire"
 )
 
 func TestMain(m *testing.M) {
@@ -135,6 +137,12 @@ func TestUsage_WrongInputIsOneLine(t *testing.T) {
 		{"unknown command", []string{"nonsense"}, []string{`"nonsense"`, "proctor --help"}},
 		{"unknown command of a group", []string{"ban", "nonsense"}, []string{`"nonsense"`, "proctor ban --help"}},
 		{"unknown shell", []string{"completion", "nonsense"}, []string{`"nonsense"`}},
+		{"unknown event", []string{"event", "transfer"}, []string{`"transfer"`, "proctor event --help"}},
+		{"nobody's history", []string{"explain"}, []string{"1 arg", "0"}},
+		{"history at a height below zero", []string{"explain", "evo-1", "--at", "-1"}, []string{"--at", `"-1"`, "0 to"}},
+		{"history of a node without a name", []string{"explain", ""}, []string{`""`, "name"}},
+		{"extra argument to nodes", []string{"nodes", "extra"}, []string{`"extra"`}},
+		{"nodes without a configuration", []string{"nodes", "--config", filepath.Join(full, "none.toml")}, []string{"none.toml", "no such file"}},
 		{"unknown flag", []string{"--nonsense"}, []string{"--nonsense", "proctor --help"}},
 		{"unknown flag of a command", []string{"demo", "--nonsense"}, []string{"--nonsense", "proctor demo --help"}},
 		{"unknown short flag", []string{"run", "-z"}, []string{"'z'"}},
@@ -147,8 +155,8 @@ func TestUsage_WrongInputIsOneLine(t *testing.T) {
 		{"no message to inspect", []string{"ban", "inspect"}, []string{"1 arg", "0"}},
 		{"no message to verify", []string{"ban", "verify"}, []string{"1 arg", "0"}},
 		{"no file for a key", []string{"key", "new"}, []string{"1 arg", "0"}},
-		{"too few nodes", []string{"demo", "--nodes", "6"}, []string{"6 nodes", "7 to 30"}},
-		{"too many nodes", []string{"demo", "--nodes", "31"}, []string{"31 nodes", "7 to 30"}},
+		{"too few nodes", []string{"demo", "--nodes", "9"}, []string{"9 nodes", "10 to 30"}},
+		{"too many nodes", []string{"demo", "--nodes", "31"}, []string{"31 nodes", "10 to 30"}},
 		{"nodes is no number", []string{"demo", "--nodes", "abc"}, []string{`"abc"`, "--nodes"}},
 		{"seed below zero", []string{"demo", "--seed", "-1"}, []string{`"-1"`, "--seed"}},
 		{"unknown profile", []string{"demo", "--profile", "x"}, []string{`"x"`, "spec", "core"}},
@@ -182,13 +190,30 @@ func TestUsage_WrongInputIsOneLine(t *testing.T) {
 }
 
 func TestUsage_GroupsShowTheirHelp(t *testing.T) {
-	for _, args := range [][]string{{}, {"--help"}, {"ban"}, {"config"}, {"key"}, {"completion"}, {"run", "--help"}, {"--version"}} {
+	for _, args := range [][]string{{}, {"--help"}, {"ban"}, {"config"}, {"key"}, {"event"}, {"rules"}, {"testnet"}, {"completion"}, {"run", "--help"}, {"--version"}} {
 		o := proctor(t, args...)
 		o.wantOK(t)
 		if o.stdout == "" {
 			t.Errorf("proctor %q: nothing on stdout", args)
 		}
 	}
+}
+
+// Every command says in its help what it does, and shows how it is called.
+func TestUsage_EveryCommandHasExamples(t *testing.T) {
+	var check func(*cobra.Command)
+	check = func(c *cobra.Command) {
+		if c.Name() == "completion" { // cobra's own
+			return
+		}
+		if c.Short == "" || c.Example == "" || !c.HasSubCommands() && !strings.Contains(c.Example, c.CommandPath()) {
+			t.Errorf("%s: short %q, example %q", c.CommandPath(), c.Short, c.Example)
+		}
+		for _, sub := range c.Commands() {
+			check(sub)
+		}
+	}
+	check(rootCommand())
 }
 
 // Every setting can be given to the commands that read a configuration.
@@ -200,6 +225,41 @@ func TestUsage_EverySettingIsAFlag(t *testing.T) {
 				t.Errorf("proctor %s --help: no --%s with %q", command, s.Key, s.Help)
 			}
 		}
+	}
+}
+
+// The public key that is printed is the one that the registry would show.
+func TestKeyNew_Kinds(t *testing.T) {
+	dir := t.TempDir()
+	for _, kind := range []string{"service", "operator", "staker"} {
+		path := filepath.Join(dir, kind+".key")
+		o := proctor(t, "key", "new", path, "--kind", kind)
+		o.wantOK(t)
+		var want string
+		if kind == "operator" {
+			key, err := config.ReadOperatorKey(path)
+			if err != nil {
+				t.Fatal(err)
+			}
+			want = wire.OperatorKey(key.PublicKey().Bytes()).String()
+		} else {
+			key, err := config.ReadServiceKey(path)
+			if err != nil {
+				t.Fatal(err)
+			}
+			want = fmt.Sprintf("%x", []byte(key)[32:])
+		}
+		if o.stdout != want+"\n" {
+			t.Errorf("%s: stdout %q, want %q", kind, o.stdout, want)
+		}
+		if info, err := os.Stat(path); err != nil || info.Mode().Perm() != 0o600 {
+			t.Errorf("%s: mode %v, %v; want 0600", kind, info.Mode(), err)
+		}
+		proctor(t, "key", "new", path, "--kind", kind).wantError(t, exitFailed, path, "exists")
+	}
+	proctor(t, "key", "new", filepath.Join(dir, "x"), "--kind", "quorum").wantError(t, exitUnusable, "--kind", `"quorum"`, "service, operator, staker")
+	if _, err := os.Stat(filepath.Join(dir, "x")); err == nil {
+		t.Error("a key of an unknown kind was made")
 	}
 }
 

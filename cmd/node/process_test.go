@@ -5,6 +5,7 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"maps"
 	"net"
@@ -61,11 +62,18 @@ type process struct {
 // launch starts the binary. What still runs when the test ends is killed.
 func launch(t testing.TB, args ...string) *process {
 	t.Helper()
+	return launchWith(t, nil, args...)
+}
+
+// launchWith does so with more environment variables.
+func launchWith(t testing.TB, env []string, args ...string) *process {
+	t.Helper()
 	path, err := build()
 	if err != nil {
 		t.Fatal(err)
 	}
 	p := &process{t: t, cmd: exec.Command(path, args...), ended: make(chan struct{})}
+	p.cmd.Env = append(os.Environ(), env...)
 	p.cmd.Stdout, p.cmd.Stderr = &p.stdout, &p.stderr
 	if err := p.cmd.Start(); err != nil {
 		t.Fatal(err)
@@ -274,7 +282,7 @@ func TestRun_RefusesToStart(t *testing.T) {
 		{"one of two p2p ports in use", []string{"--p2p.listen", "/ip4/127.0.0.1/tcp/" + port + ",/ip4/127.0.0.1/tcp/0"}, []string{"/ip4/127.0.0.1/tcp/" + port, "in use"}},
 		{"data_dir is a file", []string{"--data_dir", b.config()}, []string{b.config(), "not a directory"}},
 		// The schema version is the record under the single byte 0.
-		{"newer schema", data("newer", record(engine.Write{Kind: 0, Value: []byte("2")})), []string{"newer", "version 2", "upgrade"}},
+		{"newer schema", data("newer", record(engine.Write{Kind: 0, Value: fmt.Append(nil, store.SchemaVersion+1)})), []string{"newer", fmt.Sprint("version ", store.SchemaVersion+1), "upgrade"}},
 		{"schema is no number", data("schema", record(engine.Write{Kind: 0, Value: []byte("x")})), []string{"schema", "damaged"}},
 		{"manifest without its magic", data("magic", damage("MANIFEST", 0, "nonsense")), []string{"magic", "damaged", "backup"}},
 		{"manifest with a wrong length", data("length", damage("MANIFEST", 8, "\xff\xff\xff\xff")), []string{"length", "damaged", "backup"}},

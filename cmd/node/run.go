@@ -1,8 +1,6 @@
 package main
 
 import (
-	"crypto/ed25519"
-	"crypto/rand"
 	"errors"
 	"fmt"
 	"io"
@@ -51,7 +49,7 @@ Lists are separated by commas.`,
 }
 
 func configCommand() *cobra.Command {
-	group := &cobra.Command{Use: "config", Short: "Look at a node's configuration"}
+	group := &cobra.Command{Use: "config", Short: "Look at a node's configuration", Example: `  proctor config check --config proctor.toml`}
 	var path string
 	check := &cobra.Command{
 		Use:   "check",
@@ -83,28 +81,6 @@ func configCommand() *cobra.Command {
 	return group
 }
 
-func keyCommand() *cobra.Command {
-	group := &cobra.Command{Use: "key", Short: "Make keys"}
-	group.AddCommand(&cobra.Command{
-		Use:     "new FILE",
-		Short:   "Make a service key file and print its public key",
-		Example: `  proctor key new service.key`,
-		Args:    cobra.ExactArgs(1),
-		RunE: func(c *cobra.Command, args []string) error {
-			public, private, err := ed25519.GenerateKey(rand.Reader)
-			if err != nil {
-				return err
-			}
-			if err := config.WriteServiceKey(args[0], private); err != nil {
-				return err
-			}
-			fmt.Fprintf(c.OutOrStdout(), "%x\n", public)
-			return nil
-		},
-	})
-	return group
-}
-
 func configFlags(c *cobra.Command, path *string) {
 	c.Flags().StringVar(path, "config", "proctor.toml", "configuration file")
 	for _, s := range config.Settings() {
@@ -122,28 +98,40 @@ func loadConfig(c *cobra.Command, path string) (config.Config, error) {
 	return config.Load(path, config.Source{Environ: os.Environ(), Flags: flags})
 }
 
+// readGenesis reads the genesis that a configuration names.
+func readGenesis(c config.Config) (g chain.Genesis, err error) {
+	raw, err := os.ReadFile(c.Genesis)
+	if err != nil {
+		return g, fmt.Errorf("genesis: %w", err)
+	}
+	if g, err = chain.ParseGenesis(raw); err != nil {
+		return g, fmt.Errorf("%s: %w", c.Genesis, err)
+	}
+	if g.Network != c.Network {
+		return g, fmt.Errorf("network is %q, but %s is of %q", c.Network, c.Genesis, g.Network)
+	}
+	return g, nil
+}
+
 // nodeConfig reads the files that a configuration names. The node will log to
 // log.
 func nodeConfig(c config.Config, log io.Writer) (node.Config, error) {
-	raw, err := os.ReadFile(c.Genesis)
+	genesis, err := readGenesis(c)
 	if err != nil {
-		return node.Config{}, fmt.Errorf("genesis: %w", err)
-	}
-	genesis, err := chain.ParseGenesis(raw)
-	if err != nil {
-		return node.Config{}, fmt.Errorf("%s: %w", c.Genesis, err)
-	}
-	if genesis.Network != c.Network {
-		return node.Config{}, fmt.Errorf("network is %q, but %s is of %q", c.Network, c.Genesis, genesis.Network)
+		return node.Config{}, err
 	}
 	key, err := config.ReadServiceKey(c.ServiceKey)
+	if err != nil {
+		return node.Config{}, err
+	}
+	operator, votes, err := c.Operator(genesis)
 	if err != nil {
 		return node.Config{}, err
 	}
 	proTx, err1 := c.Node()
 	peers, err2 := c.Peers()
 	level, err3 := c.LogLevel()
-	return node.Config{
+	nc := node.Config{
 		Genesis:        genesis,
 		Identity:       key,
 		DataDir:        c.DataDir,
@@ -156,7 +144,11 @@ func nodeConfig(c config.Config, log io.Writer) (node.Config, error) {
 		APIAddress:     c.API.Listen,
 		APICookie:      c.API.Cookie,
 		DryRun:         c.Penalties == config.DryRun,
-	}, errors.Join(err1, err2, err3)
+	}
+	if votes {
+		nc.OperatorKey = &operator
+	}
+	return nc, errors.Join(err1, err2, err3)
 }
 
 func newLogger(w io.Writer, format string, level slog.Level) *slog.Logger {

@@ -12,7 +12,7 @@ import (
 )
 
 func testnetCommand() *cobra.Command {
-	group := &cobra.Command{Use: "testnet", Short: "Make test networks"}
+	group := &cobra.Command{Use: "testnet", Short: "Make test networks", Example: `  proctor testnet init deploy/network`}
 	group.AddCommand(testnetInitCommand())
 	return group
 }

@@ -1,0 +1,7 @@
+//go:build !race
+
+package testnet
+
+const raceEnabled = false
+
+const slowness = 1
