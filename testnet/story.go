@@ -7,11 +7,13 @@ import (
 	"os"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/libp2p/go-libp2p/core/peer"
 
 	"github.com/proctornet/proctor/engine"
+	"github.com/proctornet/proctor/node"
 	"github.com/proctornet/proctor/params"
 	"github.com/proctornet/proctor/validation"
 	"github.com/proctornet/proctor/wire"
@@ -64,6 +66,7 @@ type Story struct {
 	strangers int
 	past      past
 	tests     tests
+	shown     atomic.Pointer[node.Node] // whose height the progress tells; nil until all nodes run
 }
 
 // Check reports what is wrong with o.
@@ -198,6 +201,7 @@ func (s *Story) start(ctx context.Context) (string, error) {
 	if err := c.StartAll(ctx); err != nil {
 		return "", err
 	}
+	s.shown.Store(c.Node(0)) // an author: it runs to the end
 	if err := s.startLying(ctx); err != nil {
 		return "", err
 	}

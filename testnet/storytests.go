@@ -132,12 +132,14 @@ func (s *Story) movedTo() []string {
 	return []string{fmt.Sprintf("/dns4/localhost/tcp/%d", m.Port)}
 }
 
-// where is what the line on the terminal says beside the title.
+// where is what the line on the terminal says beside the title, while the
+// chapter goes on in another goroutine.
 func (s *Story) where() string {
-	if s.Cluster == nil || len(s.Cluster.Running()) == 0 {
+	n := s.shown.Load()
+	if n == nil {
 		return ""
 	}
-	return fmt.Sprintf(", block %d", s.height())
+	return fmt.Sprintf(", block %d", n.Snapshot().TipHeight())
 }
 
 func (s *Story) state() state.State { return s.Cluster.Node(0).Snapshot().State }
