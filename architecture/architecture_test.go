@@ -37,7 +37,7 @@ var (
 		"quorum/dkg":        {"wire", "params", "bls"},
 		"quorum/signing":    {"wire", "params", "bls"},
 		"validation":        {"wire", "params", "bls"},
-		"engine":            {"wire", "bls", "trie", "params", "chain", "inventory", "state", "uptime", "quorum", "validation"},
+		"engine":            {"wire", "bls", "trie", "params", "chain", "inventory", "state", "uptime", "quorum", "quorum/dkg", "quorum/signing", "validation"},
 		"store":             append([]string{"metrics"}, pure...),
 		"validation/verify": append([]string{"metrics"}, pure...),
 		"gossip":            append([]string{"metrics"}, pure...),

@@ -29,23 +29,19 @@ const (
 	minYear, maxYear = 1970, 2200 // of Genesis.Time
 )
 
-// TrustedDealer marks a quorum whose secret shares were made in one place by
-// somebody who could have kept them, instead of by DKG.
-const TrustedDealer = "trusted-dealer"
-
 // ErrGenesis means that a genesis file cannot be used; the text says why.
 var ErrGenesis = errors.New("genesis")
 
 // Genesis is all that the nodes of a network must agree on before they meet.
 // Its hash is the parent of the first block and the network's identity.
 type Genesis struct {
-	Network        string         `json:"network"` // name in params
-	Profile        string         `json:"profile"` // name in params
-	Time           time.Time      `json:"time"`    // start of slot 0
-	SlotMillis     int64          `json:"slot_ms"` // length of a slot, milliseconds
-	Authorities    []wire.Hash    `json:"authorities"`
-	Nodes          []GenesisNode  `json:"nodes"`
-	PlatformQuorum *GenesisQuorum `json:"platform_quorum,omitempty"`
+	Network     string        `json:"network"` // name in params
+	Profile     string        `json:"profile"` // name in params
+	Time        time.Time     `json:"time"`    // start of slot 0
+	SlotMillis  int64         `json:"slot_ms"` // length of a slot, milliseconds
+	Authorities []wire.Hash   `json:"authorities"`
+	Nodes       []GenesisNode `json:"nodes"`
+	LLMQs       []GenesisLLMQ `json:"llmqs,omitempty"` // types of quorums that make themselves
 
 	// StakingRequirement is what a service node must have staked to be active;
 	// 0 needs no stake. Grants are all the stake there is.
@@ -55,6 +51,11 @@ type Genesis struct {
 	// NoBrake lets any number of nodes be decommissioned at once, as in the
 	// published rules, which know no brake (DESIGN.md section 6, rule 8).
 	NoBrake bool `json:"no_brake,omitempty"`
+
+	// NoQuorumPoSe keeps members of quorums from voting out others for anything
+	// but what they do in the session itself: Dash's SPORK_23 when it is off
+	// (spec/dash.md 2.6).
+	NoQuorumPoSe bool `json:"no_quorum_pose,omitempty"`
 }
 
 // Grant is stake that a staker owns from the start.
@@ -80,14 +81,22 @@ type GenesisNode struct {
 	Stakes []Grant `json:"stakes,omitempty"`
 }
 
-// GenesisQuorum is a platform quorum that stands until DKG can make one.
-type GenesisQuorum struct {
-	MadeBy      string           `json:"made_by"` // TrustedDealer
-	QuorumHash  wire.Hash        `json:"quorum_hash"`
-	MinedHeight int32            `json:"mined_height"` // exists from here on
-	Threshold   int              `json:"threshold"`
-	PublicKey   wire.OperatorKey `json:"public_key"`
-	Members     []wire.Hash      `json:"members"` // ProTxHashes in member-index order
+// GenesisLLMQ is a type of long-living quorum that runs on the network. Test
+// networks may shape it to their size, as Dash's regtest does; 0 leaves what
+// params says. Source: spec/dash.md 3.1.
+type GenesisLLMQ struct {
+	Type      wire.LLMQType `json:"type"`
+	Size      int           `json:"size,omitempty"`
+	Threshold int           `json:"threshold,omitempty"` // also the least members and the bad votes
+}
+
+// Params returns the type in its shape on this network.
+func (l GenesisLLMQ) Params() (params.LLMQ, error) {
+	q, err := params.LLMQByType(l.Type)
+	if err != nil || l.Size == 0 && l.Threshold == 0 {
+		return q, err
+	}
+	return q.Shaped(l.Size, l.Threshold)
 }
 
 // ParseGenesis reads a genesis file and checks everything but the curve
@@ -162,10 +171,7 @@ func (g Genesis) check() error {
 			return fmt.Errorf("authority %s is not among the nodes", a)
 		}
 	}
-	if g.PlatformQuorum == nil {
-		return nil
-	}
-	return g.PlatformQuorum.check(known)
+	return g.checkLLMQs()
 }
 
 // checkStakes takes the nodes' stakes out of the grants.
@@ -210,25 +216,29 @@ func (g Genesis) checkStakes() error {
 	return nil
 }
 
-func (q GenesisQuorum) check(nodes map[wire.Hash]GenesisNode) error {
-	if q.MadeBy != TrustedDealer {
-		return fmt.Errorf("platform_quorum made_by is %q, want %q", q.MadeBy, TrustedDealer)
+// checkLLMQs reports what is wrong with the quorum types.
+func (g Genesis) checkLLMQs() error {
+	network, err := params.NetworkByName(g.Network)
+	if err != nil {
+		return err
 	}
-	if q.MinedHeight < 0 {
-		return fmt.Errorf("platform_quorum mined_height is %d, want 0 or more", q.MinedHeight)
+	if n := len(g.LLMQs); n > wire.MaxBlockCommitments {
+		return fmt.Errorf("%d llmqs, at most %d", n, wire.MaxBlockCommitments)
 	}
-	if q.Threshold < 1 || q.Threshold > len(q.Members) {
-		return fmt.Errorf("platform_quorum threshold is %d of %d members", q.Threshold, len(q.Members))
-	}
-	seen := make(map[wire.Hash]bool, len(q.Members))
-	for _, m := range q.Members {
-		if n, ok := nodes[m]; !ok || !n.Evo {
-			return fmt.Errorf("platform_quorum member %s is not an evonode of this network", m)
+	seen := make(map[wire.LLMQType]bool)
+	for _, l := range g.LLMQs {
+		q, err := l.Params()
+		switch {
+		case err != nil:
+			return fmt.Errorf("llmqs: %w", err)
+		case q.Rotated:
+			return fmt.Errorf("llmqs: type %d (%s) is rotated, which is not supported", q.Type, q.Name)
+		case seen[l.Type]:
+			return fmt.Errorf("llmqs: type %d stands twice", l.Type)
+		case !network.TestKeys && (l.Size != 0 || l.Threshold != 0):
+			return fmt.Errorf("llmqs: type %d has a size or threshold of its own, which only test networks may", l.Type)
 		}
-		if seen[m] {
-			return fmt.Errorf("platform_quorum member %s stands twice", m)
-		}
-		seen[m] = true
+		seen[l.Type] = true
 	}
 	return nil
 }

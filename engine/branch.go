@@ -72,7 +72,11 @@ func (e *Engine) apply(branch Branch, b wire.Block) (*Link, error) {
 			return nil, fmt.Errorf("block %d: certificate of %d on %s: %w", b.Header.Height, c.Height, c.ProTxHash.Short(), err)
 		}
 	}
-	next, diff, err := parent.State.Apply(b)
+	sessions, err := e.checkCommitments(branch, b)
+	if err != nil {
+		return nil, fmt.Errorf("block %d: %w", b.Header.Height, err)
+	}
+	next, diff, err := parent.State.Apply(b, sessions...)
 	if err != nil {
 		return nil, err
 	}
@@ -267,5 +271,5 @@ func (e *Effects) record(r state.Record) {
 
 // stateKinds says where the records of the agreed state are kept.
 var stateKinds = map[state.Kind]Kind{
-	state.KindNode: KindNode, state.KindStaker: KindStaker, state.KindTombstone: KindTombstone,
+	state.KindNode: KindNode, state.KindStaker: KindStaker, state.KindTombstone: KindTombstone, state.KindQuorum: KindQuorum,
 }

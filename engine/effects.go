@@ -33,6 +33,13 @@ const (
 	KindJudged                     // by height of the draw, big endian, and its block's hash: 1
 	KindDecision                   // by ProTxHash and height, big endian: Decision
 	KindMisconduct                 // by height of the draw, big endian, and voter: two wire.Vote
+	KindQuorum                     // by type and quorum hash, hashed: state.Quorum
+	KindDKG                        // by type, quorum hash and id: kind and bytes of a message of a session
+	KindShare                      // by type and quorum hash: our share of a quorum's key and its vector
+	KindMinable                    // by type and quorum hash: the best wire.FinalCommitment that no block carries yet
+	KindSigned                     // by type and request: signing.Vote, the one message we sign for it
+	KindRecovered                  // by type and request: wire.RecoveredSig and the height it came at
+	KindRequest                    // by ProTxHash: BanRequest, a ban that we ask our quorum for
 )
 
 // Kinds lists every kind.
@@ -40,6 +47,7 @@ func Kinds() []Kind {
 	return []Kind{
 		KindMeta, KindBlock, KindNode, KindFlag, KindBan, KindAccount, KindPeerBan, KindRefusal, KindContact, KindFarewell,
 		KindStaker, KindTombstone, KindUndo, KindProof, KindVote, KindCheckpoint, KindJudged, KindDecision, KindMisconduct,
+		KindQuorum, KindDKG, KindShare, KindMinable, KindSigned, KindRecovered, KindRequest,
 	}
 }
 
@@ -54,30 +62,6 @@ type Write struct {
 type Reply struct {
 	Ticket  Ticket
 	Verdict validation.Verdict
-}
-
-// Topic is a kind of gossip.
-type Topic uint8
-
-// The topics.
-const (
-	TopicPlatformBan Topic = iota + 1
-	TopicBlock
-	TopicEvent
-	TopicUptime
-	TopicVote
-	TopicCheckpoint
-)
-
-// Topics lists every topic.
-func Topics() []Topic {
-	return []Topic{TopicPlatformBan, TopicBlock, TopicEvent, TopicUptime, TopicVote, TopicCheckpoint}
-}
-
-func (t Topic) String() string {
-	return map[Topic]string{
-		TopicPlatformBan: "platformban", TopicBlock: "block", TopicEvent: "event", TopicUptime: "uptime", TopicVote: "vote", TopicCheckpoint: "checkpoint",
-	}[t]
 }
 
 // Publication is a message of ours for all peers.
@@ -107,6 +91,29 @@ type Want struct {
 	Bans []wire.Hash // inventory hashes, up to wire.MaxListedBans
 }
 
+// SendShares are shares of ours for one other member of a quorum, directly.
+type SendShares struct {
+	To     wire.Hash // ProTxHash
+	Shares wire.SigShares
+}
+
+// Probe asks to try whether a service of another node answers; the answer is
+// a Probed.
+type Probe struct {
+	ProTxHash wire.Hash
+	Service   ProbedService
+	Endpoint  string // of Platform: its URL; empty for Transport: the node's addresses
+}
+
+// ProbedService is what of a node is tried.
+type ProbedService uint8
+
+// The services.
+const (
+	Transport ProbedService = iota + 1 // it takes a connection and shows its service key
+	Platform                           // its platform endpoint answers
+)
+
 // Effects is what the world has to do because of some inputs. Nothing of it
 // may leave the node before all Writes are on disk, in one piece.
 type Effects struct {
@@ -118,6 +125,8 @@ type Effects struct {
 	Unbans       []Peer
 	Fetches      []Fetch
 	Wants        []Want
+	Shares       []SendShares
+	Probes       []Probe
 	Due          []inventory.Deferred // to be judged again
 	Known        []Contact            // of earlier runs; only when an engine is restored
 	Lost         int                  // deferred bans given up

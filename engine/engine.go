@@ -64,6 +64,8 @@ type Engine struct {
 
 	bodies map[wire.Hash]wire.Block // of blocks that are not on our branch
 
+	keyShares map[wire.Hash]keyShare // of mined quorums, by state.QuorumKey
+
 	proofs           uptime.Book
 	votes            *quorum.Votes
 	heardVotes       trie.Map[wire.Vote] // by voteID
@@ -125,6 +127,7 @@ func blank(c Config) (*Engine, error) {
 		network:     c.Genesis.Hash(),
 		tree:        chain.New(c.Genesis, chain.WithVerifier(c.Verify)),
 		bodies:      make(map[wire.Hash]wire.Block),
+		keyShares:   make(map[wire.Hash]keyShare),
 		votes:       quorum.NewVotes(),
 		checkpoints: quorum.NewCheckpoints(),
 		cases:       make(map[caseID]quorum.Case),
@@ -150,11 +153,6 @@ func (e *Engine) checkKeys() error {
 		}
 		if _, err := bls.ParsePublicKey(n.OperatorKey); err != nil {
 			return fmt.Errorf("%w: operator key of node %s: %w", chain.ErrGenesis, n.ProTxHash, err)
-		}
-	}
-	for _, q := range e.state.Quorums(1<<31 - 1) {
-		if _, err := bls.ParsePublicKey(q.Key); err != nil {
-			return fmt.Errorf("%w: public key of quorum %s: %w", chain.ErrGenesis, q.Hash, err)
 		}
 	}
 	if e.config.ServiceKey == nil {
@@ -242,6 +240,24 @@ func (e *Engine) take(in Input, t Ticket, out *Effects) {
 		v := e.checkpoint(in, out)
 		e.charge(in.From, v, wire.DoubleHash(in.Checkpoint.Bytes()), out)
 		out.reply(t, v)
+	case DKG:
+		v := e.dkgMessage(in, out)
+		e.charge(in.From, v, in.Message.Message.ID(), out)
+		out.reply(t, v)
+	case Commitment:
+		v := e.finalCommitment(in, out)
+		e.charge(in.From, v, in.Commitment.ID(), out)
+		out.reply(t, v)
+	case Shares:
+		e.sigShares(in, out)
+	case Recovered:
+		v := e.recovered(in, out)
+		e.charge(in.From, v, in.Signature.InventoryHash(), out)
+		out.reply(t, v)
+	case RequestBan:
+		out.reply(t, e.requestBan(in, out))
+	case Probed:
+		e.probed(in, out)
 	case Judged:
 		e.settle(in.From, in.Verdict, in.Evidence, out)
 	case Defer:

@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"github.com/proctornet/proctor/inventory"
+	"github.com/proctornet/proctor/quorum/dkg"
 	"github.com/proctornet/proctor/validation"
 	"github.com/proctornet/proctor/wire"
 )
@@ -63,6 +64,48 @@ type Vote struct {
 type Checkpoint struct {
 	From       Peer
 	Checkpoint wire.Checkpoint
+}
+
+// DKG is a message of a session: it has been through Roster.Check, its
+// operator signature, and Roster.Open, of the roster in a Snapshot.
+type DKG struct {
+	From    Peer
+	Message dkg.Opened
+}
+
+// Commitment is a final commitment, found good for the session that the
+// Snapshot names.
+type Commitment struct {
+	From       Peer
+	Commitment wire.FinalCommitment
+}
+
+// Shares are shares of signatures that a peer sent us, unverified.
+type Shares struct {
+	From      Peer
+	ProTxHash wire.Hash // of the node that the transport proved the peer to be; zero if none
+	Shares    wire.SigShares
+}
+
+// Recovered is a quorum's signature, found valid under Key.
+type Recovered struct {
+	From      Peer
+	Signature wire.RecoveredSig
+	Key       wire.OperatorKey
+}
+
+// RequestBan is our operator's decision that an evonode is to be banned: as a
+// member of a platform quorum we ask for the signature until it is there, or
+// no longer with Withdraw.
+type RequestBan struct {
+	ProTxHash wire.Hash
+	Withdraw  bool
+}
+
+// Probed answers a Probe.
+type Probed struct {
+	Probe  Probe
+	Failed string // why it did not answer, at most 200 characters; empty if it did
 }
 
 // Judged is a message that was refused before it reached the engine; the
@@ -132,6 +175,12 @@ func (Event) input()      {}
 func (Proof) input()      {}
 func (Vote) input()       {}
 func (Checkpoint) input() {}
+func (DKG) input()        {}
+func (Commitment) input() {}
+func (Shares) input()     {}
+func (Recovered) input()  {}
+func (RequestBan) input() {}
+func (Probed) input()     {}
 func (Judged) input()     {}
 func (Tick) input()       {}
 func (PeerTip) input()    {}

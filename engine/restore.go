@@ -35,7 +35,7 @@ type Records interface {
 // written, see New.
 func neverRan(r Records) error {
 	for _, k := range Kinds() {
-		if k == KindNode || k == KindStaker || k == KindTombstone {
+		if k == KindNode || k == KindStaker || k == KindTombstone || k == KindQuorum {
 			continue
 		}
 		err := r.Walk(k, nil, func(_, _ []byte) error { return fmt.Errorf("records of kind %d, but no tip", k) })
@@ -71,7 +71,7 @@ func Restore(c Config, r Records) (e *Engine, effects *Effects, err error) {
 	if e, err = blank(c); err != nil {
 		return nil, nil, err
 	}
-	for _, load := range []func(Records, meta) error{e.loadState, e.loadBranch, e.loadProofs, e.loadBallots, e.loadDecisions, e.loadFlags, e.loadBans, e.loadRefusals, e.loadLedger, e.loadContacts} {
+	for _, load := range []func(Records, meta) error{e.loadState, e.loadBranch, e.loadShares, e.loadProofs, e.loadBallots, e.loadDecisions, e.loadFlags, e.loadBans, e.loadRefusals, e.loadLedger, e.loadContacts} {
 		if err := load(r, m); err != nil {
 			return nil, nil, err
 		}

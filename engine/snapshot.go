@@ -3,6 +3,7 @@ package engine
 import (
 	"github.com/proctornet/proctor/chain"
 	"github.com/proctornet/proctor/inventory"
+	"github.com/proctornet/proctor/quorum/dkg"
 	"github.com/proctornet/proctor/state"
 	"github.com/proctornet/proctor/trie"
 	"github.com/proctornet/proctor/uptime"
@@ -30,6 +31,13 @@ type Snapshot struct {
 	Votes       trie.Map[wire.Vote]         // by voteID
 	Checkpoints trie.Map[[]wire.Checkpoint] // by checkpointID
 
+	Sessions   []*dkg.Roster                  // whose messages are taken, at most one of a type
+	DKG        []dkg.Status                   // of Sessions, as they stood when the tip was new
+	Minable    trie.Map[wire.FinalCommitment] // by state.QuorumKey: the best that no block carries yet
+	Signatures trie.Map[wire.RecoveredSig]    // of quorums, by signatureKey
+	Requests   trie.Map[BanRequest]           // of ours, by ProTxHash
+	Endpoints  trie.Map[Endpoint]             // platform endpoints that we watch, by ProTxHash
+
 	Refusals inventory.Refusals
 	Deferred int // bans that wait until they can be judged
 	Wanted   int // bans known by hash only
@@ -54,8 +62,8 @@ func (s *Snapshot) NodeType(proTx wire.Hash) (evo, registered bool) {
 // PlatformQuorum is the key of a platform quorum whose signature at
 // signedHeight is taken now.
 func (s *Snapshot) PlatformQuorum(hash wire.Hash, signedHeight int32) (wire.OperatorKey, bool) {
-	q, ok := s.State.PlatformQuorum(hash, signedHeight, s.Tip.Height)
-	return q.Key, ok
+	q, ok := s.State.PlatformQuorum(hash, signedHeight)
+	return q.Key(), ok
 }
 
 // AcceptedBan is the accepted ban with that inventory hash.

@@ -79,8 +79,17 @@ func SmallPlatformQuorum(evonodes int) (LLMQ, error) {
 	if err != nil {
 		return LLMQ{}, err
 	}
-	q.Size = min(evonodes, maxDevnetQuorum)
-	q.Threshold = q.Size/2 + 1
-	q.MinSize, q.BadVotes = q.Threshold, q.Threshold
+	size := min(evonodes, maxDevnetQuorum)
+	return q.Shaped(size, size/2+1)
+}
+
+// Shaped returns q for so many members, of which threshold are the least, sign
+// and put out another. A threshold of half or less would let two halves sign
+// two things. Source: spec/dash.md 3.1, -llmqtestplatformparams.
+func (q LLMQ) Shaped(size, threshold int) (LLMQ, error) {
+	if size < 2 || size > wire.MaxQuorumMembers || 2*threshold <= size || threshold > size {
+		return LLMQ{}, fmt.Errorf("llmq type %d of size %d and threshold %d: want a size of 2 to %d and a threshold above half of it", q.Type, size, threshold, wire.MaxQuorumMembers)
+	}
+	q.Size, q.Threshold, q.MinSize, q.BadVotes = size, threshold, threshold, threshold
 	return q, nil
 }

@@ -17,15 +17,14 @@ const lastIndex = math.MaxUint32
 // state.
 //
 // The order: who asked to leave leaves, the next in the reward order is paid,
-// events, certificates.
-func (s State) Apply(b wire.Block) (State, Diff, error) { return s.apply(b, nil) }
-
-// apply also carries out the commitments of b, of which failed has the
-// members that are not valid, in the order of the block. They come before the
-// events, where Dash's blocks have them: an update-service of the same block
-// lifts a ban, and a registration does not raise the bar. Source:
-// spec/dash.md 2.2.
-func (s State) apply(b wire.Block, failed [][]wire.Hash) (State, Diff, error) {
+// commitments, events, certificates.
+//
+// sessions are those that the commitments of b end, in their order; whether
+// they are the ones that b must carry, and their signatures, is for package
+// engine. Commitments come before the events, where Dash's blocks have them:
+// an update-service of the same block lifts a ban, and a registration does
+// not raise the bar. Source: spec/dash.md 2.2.
+func (s State) Apply(b wire.Block, sessions ...Session) (State, Diff, error) {
 	height := b.Header.Height
 	if root := s.Root(); b.Header.StateRoot != root {
 		return s, Diff{}, fmt.Errorf("block %d says %s, we have %s: %w", height, b.Header.StateRoot.Short(), root.Short(), ErrRoot)
@@ -36,8 +35,8 @@ func (s State) apply(b wire.Block, failed [][]wire.Hash) (State, Diff, error) {
 	if anyone {
 		d.pay(payee)
 	}
-	for _, invalid := range failed {
-		d.punish(invalid)
+	if err := d.form(b.Commitments, sessions); err != nil {
+		return s, Diff{}, fmt.Errorf("block %d: %w", height, err)
 	}
 	for i, e := range b.Events {
 		if err := d.event(e, uint32(i)); err != nil {

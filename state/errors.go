@@ -24,6 +24,9 @@ var (
 	ErrExiting   = errors.New("node was asked to leave before")
 	ErrRevoked   = errors.New("node was revoked")
 
+	// Of commitments.
+	ErrCommitment = errors.New("commitments do not fit the sessions they end")
+
 	// Of certificates.
 	ErrOrder    = errors.New("certificates do not ascend by height and node")
 	ErrTarget   = errors.New("two certificates about one node")

@@ -116,10 +116,15 @@ func empty(g chain.Genesis) (State, error) {
 		requirement: g.StakingRequirement,
 		noBrake:     g.NoBrake,
 		private:     network.TestKeys,
+		platform:    network.PlatformType,
 		sum:         new(accumulator),
 	}
-	if q := g.PlatformQuorum; q != nil {
-		s.quorums = []Quorum{{network.PlatformType, q.QuorumHash, q.MinedHeight, q.PublicKey, q.Threshold, q.MadeBy, q.Members}}
+	for _, l := range g.LLMQs {
+		q, err := l.Params()
+		if err != nil {
+			return State{}, err
+		}
+		s.llmqs = append(s.llmqs, q)
 	}
 	return s, nil
 }

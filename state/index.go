@@ -7,8 +7,8 @@ import (
 	"github.com/proctornet/proctor/wire"
 )
 
-// index is what is derived from the records of nodes. Only replaced changes
-// it, and for a set of replaced records their order does not matter: Apply,
+// index is what is derived from the records of nodes and quorums. Only
+// replaced and replaceQuorum change it, and for a set of replaced records their order does not matter: Apply,
 // Undo and Load come to the same index.
 type index struct {
 	array     trie.Vector[wire.Hash] // by Node.Position
@@ -18,6 +18,8 @@ type index struct {
 	operators trie.Map[wire.Hash]    // by hash of the operator key
 
 	testers, active, decommissioned int
+
+	mined mined // of quorums
 }
 
 // replaced returns x after a record took the place of another; nil stands

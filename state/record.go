@@ -20,6 +20,7 @@ const (
 	KindNode      Kind = 1 // key: ProTxHash; value: Node.Bytes
 	KindStaker    Kind = 2 // key: StakerKey; value: Staker.Bytes
 	KindTombstone Kind = 3 // key: ProTxHash; value: Tombstone.Bytes
+	KindQuorum    Kind = 4 // key: see QuorumKey; value: Quorum.Bytes
 )
 
 func (k Kind) String() string {
@@ -30,6 +31,8 @@ func (k Kind) String() string {
 		return "staker"
 	case KindTombstone:
 		return "tombstone"
+	case KindQuorum:
+		return "quorum"
 	default:
 		return fmt.Sprintf("kind-%d", uint8(k))
 	}
@@ -61,6 +64,11 @@ func (s State) Records() iter.Seq[Record] {
 				return
 			}
 		}
+		for key, q := range s.quorums.All() {
+			if !yield(Record{KindQuorum, key[:], q.Bytes()}) {
+				return
+			}
+		}
 	}
 }
 
@@ -78,6 +86,10 @@ func (s State) value(kind Kind, key wire.Hash) []byte {
 	case KindTombstone:
 		if t, ok := s.tombstones.Get(key); ok {
 			return t.Bytes()
+		}
+	case KindQuorum:
+		if q, ok := s.quorums.Get(key); ok {
+			return q.Bytes()
 		}
 	}
 	return nil
@@ -103,6 +115,12 @@ func (s *State) replace(kind Kind, key wire.Hash, value []byte) error {
 		t, err := parsed(value, key, ParseTombstone, func(t Tombstone) wire.Hash { return t.ProTxHash })
 		if err == nil {
 			s.replaceTombstone(key, t)
+		}
+		return err
+	case KindQuorum:
+		q, err := parsed(value, key, ParseQuorum, func(q Quorum) wire.Hash { return QuorumKey(q.Type(), q.Hash()) })
+		if err == nil {
+			s.replaceQuorum(key, q)
 		}
 		return err
 	default:

@@ -19,12 +19,14 @@ type State struct {
 	requirement uint64 // stake of an active node
 	noBrake     bool
 	private     bool
-	quorums     []Quorum // ascending by MinedHeight
+	platform    wire.LLMQType
+	llmqs       []params.LLMQ // that run
 
 	nodes      trie.Map[*Node]
 	stakers    trie.Map[*Staker]
 	tombstones trie.Map[*Tombstone]
-	sum        *accumulator // of all records
+	quorums    trie.Map[*Quorum] // by QuorumKey
+	sum        *accumulator      // of all records
 
 	index index
 }

@@ -102,6 +102,44 @@ const (
 	CheckpointSeal     Reason = "checkpoint-seal"
 	CheckpointConflict Reason = "checkpoint-conflict"
 
+	DKGType         Reason = "dkg-quorum-type"
+	DKGBase         Reason = "dkg-not-a-base"
+	DKGUnknownBlock Reason = "dkg-unknown-block"
+	DKGOutsider     Reason = "dkg-outsider"
+	DKGSession      Reason = "dkg-other-session"
+	DKGMember       Reason = "dkg-not-a-member"
+	DKGEarly        Reason = "dkg-early"
+	DKGLate         Reason = "dkg-late"
+	DKGSignature    Reason = "dkg-signature"
+	DKGPoint        Reason = "dkg-point"
+	DKGThird        Reason = "dkg-third"
+	DKGResult       Reason = "dkg-other-result"
+	DKGEquivocation Reason = "dkg-equivocation"
+
+	CommitmentType         Reason = "commitment-quorum-type"
+	CommitmentBase         Reason = "commitment-not-a-base"
+	CommitmentUnknownBlock Reason = "commitment-unknown-block"
+	CommitmentStale        Reason = "commitment-stale"
+	CommitmentMined        Reason = "commitment-mined"
+	CommitmentNull         Reason = "commitment-null"
+	CommitmentInvalid      Reason = "commitment-invalid"
+	CommitmentSignature    Reason = "commitment-signature"
+	CommitmentWorse        Reason = "commitment-worse"
+
+	ShareUnknownQuorum Reason = "share-unknown-quorum"
+	ShareNotOurs       Reason = "share-not-ours"
+	ShareDecided       Reason = "share-decided"
+	ShareFull          Reason = "share-full"
+	ShareMember        Reason = "share-member"
+	ShareSignature     Reason = "share-signature"
+
+	RecoveredUnknownQuorum Reason = "recovered-unknown-quorum"
+	RecoveredSignature     Reason = "recovered-signature"
+	RecoveredConflict      Reason = "recovered-conflict"
+
+	RequestRefused  Reason = "request-refused"
+	RequestNoMember Reason = "request-no-member"
+
 	Handshake Reason = "handshake"
 	Rate      Reason = "rate"
 	Overload  Reason = "overload"
@@ -150,7 +188,7 @@ type Row struct {
 // tip, costs 100 points, as whoever passes it on has not looked; what two
 // honest nodes may see differently costs nothing, unless they would have to be
 // further apart than honest nodes are.
-var table = slices.Concat(anyRows, banRows, blockRows, eventRows, proofRows, voteRows, checkpointRows, peerRows)
+var table = slices.Concat(anyRows, banRows, blockRows, eventRows, proofRows, voteRows, checkpointRows, dkgRows, commitmentRows, signingRows, peerRows)
 
 // anyRows are of all topics.
 var anyRows = []Row{

@@ -8,6 +8,7 @@ import (
 // Limits of a block.
 const (
 	MaxBlockEvents       = 64        // events in one block
+	MaxBlockCommitments  = 16        // final commitments in one block: one of each quorum type that runs
 	MaxBlockCertificates = 128       // certificates in one block
 	MaxBlockSize         = 128 << 10 // bytes of one encoded block
 )
@@ -68,13 +69,16 @@ func parseHeader(r *reader) Header {
 	}
 }
 
-// Content is what a block carries. Its parts act in this order.
+// Content is what a block carries. Commitments act first, then events, then
+// certificates (spec/dash.md 2.2).
 //
 //	size  field
 //	   2  number of events, then each as 2 length bytes and the event
+//	   2  number of final commitments, then each as 2 length bytes and the commitment
 //	   2  number of certificates, then each of CertificateSize bytes
 type Content struct {
 	Events       []Event
+	Commitments  []FinalCommitment // null ones stand for sessions that resulted in nothing
 	Certificates []Certificate
 }
 
@@ -85,6 +89,12 @@ func (c Content) Bytes() []byte {
 		eb := e.Bytes()
 		b = binary.BigEndian.AppendUint16(b, uint16(len(eb)))
 		b = append(b, eb...)
+	}
+	b = binary.BigEndian.AppendUint16(b, uint16(len(c.Commitments)))
+	for _, commitment := range c.Commitments {
+		cb := commitment.Bytes()
+		b = binary.BigEndian.AppendUint16(b, uint16(len(cb)))
+		b = append(b, cb...)
 	}
 	b = binary.BigEndian.AppendUint16(b, uint16(len(c.Certificates)))
 	for _, cert := range c.Certificates {
@@ -120,6 +130,13 @@ func ParseBlock(raw []byte) (Block, error) {
 		}
 		b.Events = append(b.Events, e)
 	}
+	for range r.limited("commitments", int(r.uint16()), MaxBlockCommitments) {
+		c := readBlockCommitment(r)
+		if r.err != nil {
+			break
+		}
+		b.Commitments = append(b.Commitments, c)
+	}
 	for range r.limited("certificates", int(r.uint16()), MaxBlockCertificates) {
 		c := readCertificate(r)
 		if r.err != nil {
@@ -139,4 +156,12 @@ func readBlockEvent(r *reader) (e Event) {
 		e, r.err = ParseEvent(b)
 	}
 	return e
+}
+
+func readBlockCommitment(r *reader) (c FinalCommitment) {
+	b := r.bytes(r.limited("bytes of commitment", int(r.uint16()), MaxFinalCommitmentSize))
+	if r.err == nil {
+		c, r.err = ParseFinalCommitment(b)
+	}
+	return c
 }
