@@ -114,9 +114,9 @@ func (d *draft) release(n Node, unlock int32) {
 }
 
 // newNode returns a node that awaits its stake.
-func newNode(proTx wire.Hash, evo bool, operator wire.OperatorKey, service wire.ServiceKey, addresses []string, height int32, r params.Service) Node {
+func newNode(proTx wire.Hash, evo bool, operator wire.OperatorKey, service wire.ServiceKey, addresses []string, platform string, height int32, r params.Service) Node {
 	n := Node{
-		ProTxHash: proTx, Evo: evo, OperatorKey: operator, ServiceKey: service, Addresses: addresses,
+		ProTxHash: proTx, Evo: evo, OperatorKey: operator, ServiceKey: service, Addresses: addresses, Platform: platform,
 		PoSe: NoPoSe(), RegisteredHeight: height, RevivedHeight: NoHeight, UpdatedHeight: NoHeight,
 		ActiveSince: NoHeight, DecommissionedHeight: NoHeight, LastDecommission: NoHeight,
 		CreditBase: r.InitialCredit, PenaltyHeight: NoHeight, RewardHeight: NoHeight, ExitHeight: NoHeight, Position: -1,

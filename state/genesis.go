@@ -52,7 +52,7 @@ func Genesis(g chain.Genesis) (State, error) {
 
 // genesisNode takes the stakes of n out of the grants.
 func (s *State) genesisNode(n chain.GenesisNode) (*Node, error) {
-	node := newNode(n.ProTxHash, n.Evo, n.OperatorKey, n.ServiceKey, n.Addresses, 0, s.rules)
+	node := newNode(n.ProTxHash, n.Evo, n.OperatorKey, n.ServiceKey, n.Addresses, n.Platform, 0, s.rules)
 	for _, stake := range n.Stakes {
 		staker, ok := s.Staker(stake.Staker)
 		if !ok || staker.Free(0) < stake.Amount {

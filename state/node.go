@@ -68,9 +68,10 @@ type Node struct {
 	Revoked     bool             `json:"revoked"`      // given up by its operator: PoSe-banned for good
 	OperatorKey wire.OperatorKey `json:"operator_key"` // zero once revoked
 	ServiceKey  wire.ServiceKey  `json:"service_key"`
-	Sequence    uint64           `json:"sequence"`  // of the last accepted event
-	Addresses   []string         `json:"addresses"` // multiaddresses; none while it never announced one
-	Stakes      []Pledge         `json:"stakes"`    // in the order they were made, the owner's first
+	Sequence    uint64           `json:"sequence"`           // of the last accepted event
+	Addresses   []string         `json:"addresses"`          // multiaddresses; none while it never announced one
+	Platform    string           `json:"platform,omitempty"` // endpoint of an evonode's platform service
+	Stakes      []Pledge         `json:"stakes"`             // in the order they were made, the owner's first
 
 	PoSe
 
@@ -150,6 +151,7 @@ func (n *Node) heights() [14]*int32 {
 //	   2  Decommissions
 //	   1  Cause
 //	   1  number of addresses, then each as 1 length byte and its bytes
+//	   1  length of Platform, then its bytes
 //	   1  number of stakes, then each as 32 bytes Staker and 8 bytes Amount
 func (n Node) Bytes() []byte {
 	b := append(make([]byte, 0, 320), n.ProTxHash[:]...)
@@ -166,6 +168,7 @@ func (n Node) Bytes() []byte {
 	for _, a := range n.Addresses {
 		b = append(append(b, byte(len(a))), a...)
 	}
+	b = append(append(b, byte(len(n.Platform))), n.Platform...)
 	b = append(b, byte(len(n.Stakes)))
 	for _, p := range n.Stakes {
 		b = binary.BigEndian.AppendUint64(append(b, p.Staker[:]...), p.Amount)
@@ -193,6 +196,7 @@ func ParseNode(b []byte) (Node, error) {
 	for range r.count() {
 		n.Addresses = append(n.Addresses, string(r.bytes(r.count())))
 	}
+	n.Platform = string(r.bytes(r.count()))
 	for range r.count() {
 		n.Stakes = append(n.Stakes, Pledge{wire.StakerKey(r.hash()), r.uint64()})
 	}
