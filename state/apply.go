@@ -17,7 +17,7 @@ const lastIndex = math.MaxUint32
 // state.
 //
 // The order: who asked to leave leaves, the next in the reward order is paid,
-// commitments, events, certificates.
+// nodes are confirmed, commitments, events, certificates.
 //
 // sessions are those that the commitments of b end, in their order; whether
 // they are the ones that b must carry, and their signatures, is for package
@@ -35,6 +35,7 @@ func (s State) Apply(b wire.Block, sessions ...Session) (State, Diff, error) {
 	if anyone {
 		d.pay(payee)
 	}
+	d.confirm(b.Header.Parent)
 	if err := d.form(b.Commitments, sessions); err != nil {
 		return s, Diff{}, fmt.Errorf("block %d: %w", height, err)
 	}
@@ -95,6 +96,21 @@ func (d *draft) pay(payee wire.Hash) {
 	d.diff.Paid = payee
 	if n, ok := d.Node(payee); ok {
 		d.putNode(n.behind(d.height, lastIndex))
+	}
+}
+
+// confirm gives nodes that are registered long enough the hash of the block
+// before, from which their places in the draws of quorums follow.
+// Source: spec/dash.md 2.2, step 3.
+func (d *draft) confirm(parent wire.Hash) {
+	last := rank(later(d.height, -1-d.confirmations), 0)
+	for registered, proTx := range d.index.unconfirmed.all() { // of the version at the start
+		if registered > last {
+			break
+		}
+		n, _ := d.Node(proTx)
+		n.ConfirmedHash = parent
+		d.putNode(n)
 	}
 }
 
