@@ -159,7 +159,7 @@ func (b *bench) insider(member int, targets ...int) *Stranger {
 // ban returns a ban signed by a threshold of the quorum.
 func (b *bench) ban(proTx wire.Hash, height int32) wire.PlatformBan {
 	b.t.Helper()
-	m, err := b.Dealer.Ban(proTx, height, b.Dealer.Threshold)
+	m, err := b.Quorums.At(height).Ban(proTx, height, b.Signers.Threshold)
 	if err != nil {
 		b.t.Fatal(err)
 	}
