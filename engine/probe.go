@@ -5,4 +5,8 @@ type Endpoint struct {
 	Attempts []Attempt // the newest, oldest first
 }
 
-func (e *Engine) probed(in Probed, out *Effects) {}
+func (e *Engine) probed(in Probed, out *Effects) {
+	if in.Probe.Service == Transport {
+		e.transportProbed(in)
+	}
+}
