@@ -157,6 +157,9 @@ func TestConfidence_SecondBranchAtTheTip(t *testing.T) {
 			r.at(11)
 			b.blocks(c.at - 1)
 			side := b.draft(11)
+			for i := 0; side.Header.Height == a.tip.Height && lowerHash(side, a.tip); i++ { // it does not win the tie
+				side = b.draft(11, r.update(bob, 1, fmt.Sprintf("/ip4/1.2.3.4/tcp/%d", i)))
+			}
 			r.want(Block{"p", side}, c.is)
 			r.wantDoubtful("a second branch was seen", c.want)
 			if c.want == Settled {

@@ -107,7 +107,7 @@ func TestContacts_TheOldestGoes(t *testing.T) {
 
 func TestRestore_ReturnsContactsNewestFirst(t *testing.T) {
 	n := testNetwork("spec")
-	e, first, err := New(n.configOf(-1))
+	e, first, err := n.start(n.configOf(-1))
 	if err != nil {
 		t.Fatal(err)
 	}

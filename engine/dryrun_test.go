@@ -15,7 +15,7 @@ func TestDryRun_BansAreWrittenDownOnly(t *testing.T) {
 	n := testNetwork("spec")
 	c := n.configOf(-1)
 	c.DryRun = true
-	e, first, err := New(c)
+	e, first, err := n.start(c)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -100,7 +100,7 @@ func TestDuty_NoProofWithoutContactsOrRegistration(t *testing.T) {
 	} {
 		c := n.configOf(alice)
 		change(&c)
-		e, _, err := New(c)
+		e, _, err := n.start(c)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -1,9 +1,11 @@
 package engine
 
 import (
+	"bytes"
 	"maps"
 	"reflect"
 
+	"github.com/proctornet/proctor/chain"
 	"github.com/proctornet/proctor/wire"
 )
 
@@ -70,11 +72,18 @@ func better(a, b *author) *author {
 		return a
 	case a.tip.Height < b.tip.Height:
 		return b
-	case string(a.tip.Hash[:]) < string(b.tip.Hash[:]):
+	case bytes.Compare(a.tip.Hash[:], b.tip.Hash[:]) < 0:
 		return a
 	default:
 		return b
 	}
+}
+
+// lowerHash reports whether b, which needs no signature yet, wins a tie
+// against a tip.
+func lowerHash(b wire.Block, tip chain.Tip) bool {
+	hash := b.Header.Hash()
+	return bytes.Compare(hash[:], tip.Hash[:]) < 0
 }
 
 // wantTip compares where an engine stands.

@@ -95,13 +95,13 @@ func TestFork_BadBranchDies(t *testing.T) {
 	bad.Header.StateRoot[0] ^= 1
 	bs = append(bs, n.sign(bad))
 	for parent := bs[2]; len(bs) < 6; parent = bs[len(bs)-1] {
-		slot := parent.Header.Slot + 1
-		for slot%forkNodes < 4 {
-			slot++
+		next := wire.Block{Header: wire.Header{
+			Height: parent.Header.Height + 1, Slot: parent.Header.Slot + 1, Parent: parent.Header.Hash(), Content: wire.Content{}.Hash(),
+		}}
+		for next.Header.Slot%forkNodes < 4 || next.Header.Height == a.tip.Height && lowerHash(next, a.tip) { // as long as ours, it does not win
+			next.Header.Slot++
 		}
-		bs = append(bs, n.sign(wire.Block{Header: wire.Header{
-			Height: parent.Header.Height + 1, Slot: slot, Parent: parent.Header.Hash(), Content: wire.Content{}.Hash(),
-		}}))
+		bs = append(bs, n.sign(next))
 	}
 	cs := c.grow(5, 2, nil)
 	r := stored(t, n, -1)

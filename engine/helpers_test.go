@@ -3,12 +3,14 @@ package engine
 import (
 	"crypto/ed25519"
 	"maps"
+	"slices"
 	"sync"
 	"testing"
 	"time"
 
 	"github.com/proctornet/proctor/bls"
 	"github.com/proctornet/proctor/chain"
+	"github.com/proctornet/proctor/params"
 	"github.com/proctornet/proctor/state"
 	"github.com/proctornet/proctor/validation"
 	"github.com/proctornet/proctor/wire"
@@ -38,6 +40,7 @@ type network struct {
 	shares   []bls.SecretKey // of alice, bob, cleo
 	members  []bls.ID
 	quorum   bls.PublicKey
+	begin    state.State // at height 0: the genesis, and a quorum that no block made
 }
 
 var networks sync.Map // by profile and size
@@ -63,10 +66,7 @@ func networkOf(profile string, size int) *network {
 	}}
 	polynomial := must(bls.NewPolynomial(quorumThreshold, seed("polynomial", 0)))
 	n.quorum = polynomial.Commit().PublicKey()
-	q := &chain.GenesisQuorum{
-		MadeBy: chain.TrustedDealer, QuorumHash: wire.Hash{'q'}, Threshold: quorumThreshold,
-		PublicKey: wire.OperatorKey(n.quorum.Bytes()),
-	}
+	var members []wire.Hash
 	for i := range size {
 		s, staker := seed("service", i), seed("staker", i)
 		n.service = append(n.service, ed25519.NewKeyFromSeed(s[:]))
@@ -96,12 +96,45 @@ func networkOf(profile string, size int) *network {
 			id := must(bls.NewID(g.ProTxHash))
 			n.members = append(n.members, id)
 			n.shares = append(n.shares, must(polynomial.Share(id)))
-			q.Members = append(q.Members, g.ProTxHash)
+			members = append(members, g.ProTxHash)
 		}
 	}
-	n.genesis.PlatformQuorum = q
+	n.begin = n.beginWith(members)
 	actual, _ := networks.LoadOrStore(key{profile, size}, n)
 	return actual.(*network)
+}
+
+// testQuorum is the hash of the quorum that is there from the start.
+var testQuorum = wire.Hash{'q'}
+
+// beginWith returns the state at height 0 with a quorum of those members.
+func (n *network) beginWith(members []wire.Hash) state.State {
+	c := wire.NullCommitment(wire.CommitmentBasic, params.TestPlatform, testQuorum, 0, len(members))
+	for i := range members {
+		c.Signers[i], c.ValidMembers[i] = true, true
+	}
+	c.PublicKey = wire.OperatorKey(n.quorum.Bytes())
+	q := state.Quorum{Commitment: c, Members: members}
+	key := state.QuorumKey(q.Type(), q.Hash())
+	records := slices.Collect(must(state.Genesis(n.genesis)).Records())
+	return must(state.Load(n.genesis, slices.Values(append(records, state.Record{Kind: state.KindQuorum, Key: key[:], Value: q.Bytes()}))))
+}
+
+// start is New with the quorum that is there from the start.
+func (n *network) start(c Config) (*Engine, *Effects, error) {
+	e, out, err := New(c)
+	if err != nil {
+		return nil, nil, err
+	}
+	first := new(Effects)
+	e.state = n.begin
+	e.branch = Branch{e.newLink(e.tree.Tip(), wire.Block{}, e.state, state.Diff{})}
+	for r := range e.state.Records() {
+		first.record(r)
+	}
+	e.putMetaOf(e.branch.last(), first)
+	out.Writes = first.Writes
+	return e, out, nil
 }
 
 func must[T any](v T, err error) T {
@@ -131,9 +164,9 @@ func (n *network) signedBan(from Peer, node int, height int32) Ban {
 // unsignedBan is a ban whose signature is arbitrary: the engine is told that
 // it was verified.
 func (n *network) unsignedBan(from Peer, node int, height int32) Ban {
-	m := wire.PlatformBan{ProTxHash: proTx(node), SignedHeight: height, QuorumHash: n.genesis.PlatformQuorum.QuorumHash}
+	m := wire.PlatformBan{ProTxHash: proTx(node), SignedHeight: height, QuorumHash: testQuorum}
 	m.Signature[0] = byte(height)
-	return Ban{From: from, Message: m, Key: n.genesis.PlatformQuorum.PublicKey}
+	return Ban{From: from, Message: m, Key: wire.OperatorKey(n.quorum.Bytes())}
 }
 
 // update returns an update-service event signed by the node's operator.
@@ -164,7 +197,7 @@ type author struct {
 }
 
 func (n *network) author() *author {
-	return &author{n, chain.Tip{Hash: n.genesis.Hash()}, must(state.Genesis(n.genesis))}
+	return &author{n, chain.Tip{Hash: n.genesis.Hash()}, n.begin}
 }
 
 // draft is the header and events of a block in slot, by the slot's authority,
@@ -230,7 +263,7 @@ type rig struct {
 // stored returns the engine of a node, -1 for an observer, and its database.
 func stored(t testing.TB, n *network, node int) rig {
 	t.Helper()
-	e, out, err := New(n.configOf(node))
+	e, out, err := n.start(n.configOf(node))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -260,7 +293,7 @@ func observer(t testing.TB, profile string) rig {
 
 func newRig(t testing.TB, n *network, node int) rig {
 	t.Helper()
-	e, _, err := New(n.configOf(node))
+	e, _, err := n.start(n.configOf(node))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -90,7 +90,7 @@ func TestOperator_LiftsABanAndForgetsPoints(t *testing.T) {
 // doubts; and it is lifted after one, too.
 func TestOperator_WordIsKept(t *testing.T) {
 	n := testNetwork("spec")
-	e, first, err := New(n.configOf(-1))
+	e, first, err := n.start(n.configOf(-1))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -41,7 +41,7 @@ func TestRefusals_RememberedOnce(t *testing.T) {
 // offered again, by anybody and after a restart, it costs no second one.
 func TestRefusals_CostNoSecondCheck(t *testing.T) {
 	n := testNetwork("spec")
-	e, first, err := New(n.configOf(-1))
+	e, first, err := n.start(n.configOf(-1))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -110,7 +110,7 @@ func TestRefusals_ExpireWithTheWindow(t *testing.T) {
 
 func TestRefusals_AreBoundedAndRestored(t *testing.T) {
 	n := testNetwork("core")
-	e, first, err := New(n.configOf(-1))
+	e, first, err := n.start(n.configOf(-1))
 	if err != nil {
 		t.Fatal(err)
 	}

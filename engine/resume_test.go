@@ -136,7 +136,7 @@ func step(e *Engine, inputs []Input) Effects {
 func TestRestore_GoesOnAsIfItHadNeverStopped(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		n := testNetwork(rapid.SampledFrom([]string{"spec", "core"}).Draw(t, "profile"))
-		e, out, err := New(n.configOf(-1))
+		e, out, err := n.start(n.configOf(-1))
 		if err != nil {
 			t.Fatal(err)
 		}
