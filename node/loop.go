@@ -141,6 +141,9 @@ func (b *batch) release(snapshot *engine.Snapshot) {
 			gossip.Publish(p)
 		}
 	}
+	for _, m := range b.effects.Shares {
+		gossip.SendShares(m)
+	}
 	for _, f := range b.effects.Fetches {
 		gossip.Fetch(f)
 	}

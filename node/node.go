@@ -47,6 +47,7 @@ type Config struct {
 	APIAddress     string          // "host:port" of the operator's API, loopback only; default: none
 	APICookie      string          // file that the API's password is written to
 	DryRun         bool            // peers' penalties are counted and shown, and not carried out
+	Watch          bool            // follow how quorums are made, also those that we are no member of
 
 	// Cut, when set, reports whether the link to a peer is cut, see package
 	// gossip. Tests part networks with it.
@@ -164,6 +165,7 @@ func (n *Node) open() (err error) {
 		Cut:             c.Cut,
 		Announce:        c.Announce,
 		SizeHint:        len(c.Genesis.Nodes),
+		MemberTopics:    n.memberTopics(),
 		SharedAddresses: n.network.TestKeys,
 	})
 	if err != nil {
