@@ -76,6 +76,10 @@ type GenesisNode struct {
 	// PoSe-banned until an update-service names one (spec/dash.md 2.3).
 	Addresses []string `json:"addresses"`
 
+	// Platform is the endpoint of an evonode's platform service, see
+	// wire.CheckEndpoint.
+	Platform string `json:"platform,omitempty"`
+
 	// Stakes are taken out of the stakers' grants. A node with less than the
 	// requirement awaits the rest.
 	Stakes []Grant `json:"stakes,omitempty"`
@@ -156,6 +160,12 @@ func (g Genesis) check() error {
 			if err := wire.CheckAddress(a); err != nil {
 				return fmt.Errorf("node %q: %w", n.Name, err)
 			}
+		}
+		if err := wire.CheckEndpoint(n.Platform); err != nil {
+			return fmt.Errorf("node %q: %w", n.Name, err)
+		}
+		if n.Platform != "" && !n.Evo {
+			return fmt.Errorf("node %q has a platform endpoint, which only evonodes have", n.Name)
 		}
 		known[n.ProTxHash] = n
 		services[n.ServiceKey] = true

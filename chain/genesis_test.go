@@ -72,16 +72,6 @@ func TestParseGenesis_RefusesWhatWouldFailLater(t *testing.T) {
 	} {
 		checkGenesis(t, c.name, c.file, c.want)
 	}
-	quorum := g
-	quorum.PlatformQuorum = &GenesisQuorum{MadeBy: TrustedDealer, Threshold: 2, Members: []wire.Hash{{1}, {2}}}
-	for name, members := range map[string][]wire.Hash{"": {{1}, {2}}, "stands twice": {{2}, {2}}} {
-		quorum.PlatformQuorum.Members = members
-		b, err := json.Marshal(quorum)
-		if err != nil {
-			t.Fatal(err)
-		}
-		checkGenesis(t, "quorum with a member that "+name, b, name)
-	}
 }
 
 // Why a genesis without a service key is refused: all zeros are a point of
@@ -101,16 +91,16 @@ func TestZeroServiceKey_IsForgeable(t *testing.T) {
 func TestGenesis_HashIsStable(t *testing.T) {
 	g := Genesis{
 		Network: "devnet", Profile: "spec", Time: time.Date(2026, 1, 2, 3, 4, 5, 600, time.FixedZone("", -5*3600)), SlotMillis: 1000,
-		Authorities:    []wire.Hash{{1}},
-		Nodes:          []GenesisNode{{Name: "a<b", ProTxHash: wire.Hash{1}, Evo: true, Addresses: []string{"x"}}},
-		PlatformQuorum: &GenesisQuorum{MadeBy: TrustedDealer, QuorumHash: wire.Hash{2}, Threshold: 1, Members: []wire.Hash{{1}}},
+		Authorities:  []wire.Hash{{1}},
+		Nodes:        []GenesisNode{{Name: "a<b", ProTxHash: wire.Hash{1}, Evo: true, Addresses: []string{"x"}, Platform: "tcp://a:1"}},
+		LLMQs:        []GenesisLLMQ{{Type: 106, Size: 5, Threshold: 3}, {Type: 100}},
+		NoQuorumPoSe: true,
 	}
 	text := func(h string, zeros int) string { return strings.Repeat("0", zeros) + h }
 	want := wire.DoubleHash([]byte("proctor/genesis/1"), []byte(`{"network":"devnet","profile":"spec","time":"2026-01-02T08:04:05.0000006Z","slot_ms":1000,`+
 		`"authorities":["`+text("01", 62)+`"],"nodes":[{"name":"a\u003cb","protx_hash":"`+text("01", 62)+`","evo":true,`+
-		`"operator_key":"`+text("", 96)+`","service_key":"`+text("", 64)+`","addresses":["x"]}],`+
-		`"platform_quorum":{"made_by":"trusted-dealer","quorum_hash":"`+text("02", 62)+`","mined_height":0,"threshold":1,`+
-		`"public_key":"`+text("", 96)+`","members":["`+text("01", 62)+`"]}}`))
+		`"operator_key":"`+text("", 96)+`","service_key":"`+text("", 64)+`","addresses":["x"],"platform":"tcp://a:1"}],`+
+		`"llmqs":[{"type":106,"size":5,"threshold":3},{"type":100}],"no_quorum_pose":true}`))
 	if got := g.Hash(); got != want {
 		t.Errorf("hash %s, want %s", got, want)
 	}
@@ -169,17 +159,12 @@ func TestGenesis_HashIsTheNetworks(t *testing.T) {
 }
 
 func TestParseGenesis_Refuses(t *testing.T) {
-	quorum := func(g *Genesis) *GenesisQuorum {
-		g.PlatformQuorum = &GenesisQuorum{MadeBy: TrustedDealer, Threshold: 1, Members: []wire.Hash{{1}}}
-		return g.PlatformQuorum
-	}
 	for _, c := range []struct {
 		name   string
 		change func(*Genesis)
 		want   string
 	}{
 		{"nothing wrong", func(*Genesis) {}, ""},
-		{"a quorum", func(g *Genesis) { quorum(g) }, ""},
 		{"network", func(g *Genesis) { g.Network = "moon" }, "known: devnet"},
 		{"profile", func(g *Genesis) { g.Profile = "x" }, "known: spec"},
 		{"short slot", func(g *Genesis) { g.SlotMillis = 49 }, "slot_ms is 49, want 50"},
@@ -191,12 +176,9 @@ func TestParseGenesis_Refuses(t *testing.T) {
 		{"many addresses", func(g *Genesis) { g.Nodes[0].Addresses = make([]string, 5) }, "5 addresses, at most 4"},
 		{"no authority", func(g *Genesis) { g.Authorities = nil }, "no authority"},
 		{"unknown authority", func(g *Genesis) { g.Authorities[0] = wire.Hash{99} }, "not among the nodes"},
-		{"quorum by nobody", func(g *Genesis) { quorum(g).MadeBy = "" }, `made_by is ""`},
-		{"quorum before the genesis", func(g *Genesis) { quorum(g).MinedHeight = -1 }, "mined_height is -1"},
-		{"threshold zero", func(g *Genesis) { quorum(g).Threshold = 0 }, "threshold is 0 of 1"},
-		{"threshold above size", func(g *Genesis) { quorum(g).Threshold = 2 }, "threshold is 2 of 1"},
-		{"member unknown", func(g *Genesis) { quorum(g).Members[0] = wire.Hash{99} }, "is not an evonode"},
-		{"member regular", func(g *Genesis) { quorum(g); g.Nodes[0].Evo = false }, "is not an evonode"},
+		{"an evonode with a platform service", func(g *Genesis) { g.Nodes[0].Platform = "https://example.org" }, ""},
+		{"a regular masternode with one", func(g *Genesis) { g.Nodes[0].Evo, g.Nodes[0].Platform = false, "https://example.org" }, "which only evonodes have"},
+		{"a platform service that cannot be probed", func(g *Genesis) { g.Nodes[0].Platform = "ftp://example.org" }, `endpoint "ftp://example.org"`},
 	} {
 		g, _ := two()
 		c.change(&g)

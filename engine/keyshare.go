@@ -29,6 +29,12 @@ func (k keyShare) bytes() []byte {
 	return b
 }
 
+// ParseKeyShare decodes a record of KindShare.
+func ParseKeyShare(b []byte) (secret bls.SecretKey, vector bls.VerificationVector, err error) {
+	k, err := parseKeyShare(b)
+	return k.secret, k.vector, err
+}
+
 func parseKeyShare(b []byte) (k keyShare, err error) {
 	if len(b) <= bls.SecretKeySize || (len(b)-bls.SecretKeySize)%bls.PublicKeySize != 0 {
 		return k, fmt.Errorf("%w: share of a quorum's key of %d bytes", state.ErrRecord, len(b))

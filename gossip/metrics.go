@@ -64,7 +64,7 @@ func newMetrics(r prometheus.Registerer, s *Service) *serviceMetrics {
 			Help: "Peers that found no room in the address book.",
 		}),
 	}
-	m.create()
+	m.create(s.joined())
 	r.MustRegister(m.judged, m.latency, m.handshakes, m.goodbyes, m.drops, m.dials, m.addressDrops, m.peerLists, m.exchanges, m.inventoryBans, s.resources.refused,
 		gauge("peers", "Peers that have completed the handshake.", func() float64 { return float64(len(s.gate.open())) }),
 		gauge("bans_active", "Peers that are refused.", func() float64 { return float64(s.book.count()) }),
@@ -76,8 +76,8 @@ func newMetrics(r prometheus.Registerer, s *Service) *serviceMetrics {
 }
 
 // create makes every series, so that what has not happened shows as 0.
-func (m *serviceMetrics) create() {
-	for _, t := range engine.Topics() {
+func (m *serviceMetrics) create(topics []engine.Topic) {
+	for _, t := range topics {
 		m.latency.WithLabelValues(t.String())
 		for _, row := range validation.Table() {
 			m.judged.WithLabelValues(t.String(), row.Outcome.String(), string(row.Reason))

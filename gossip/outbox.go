@@ -50,7 +50,12 @@ func (s *Service) runOutbox(ctx context.Context) error {
 		for {
 			select {
 			case p := <-s.outbox.publications:
-				if err := s.topics[p.Topic].Publish(ctx, p.Bytes); err != nil && ctx.Err() == nil {
+				topic, joined := s.topics[p.Topic]
+				if !joined {
+					s.metrics.drops.WithLabelValues("publication").Inc()
+					continue
+				}
+				if err := topic.Publish(ctx, p.Bytes); err != nil && ctx.Err() == nil {
 					s.log.Warn("publish", "topic", p.Topic.String(), "err", err)
 				}
 			case <-ctx.Done():

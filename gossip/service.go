@@ -87,7 +87,12 @@ type Config struct {
 	Known     []peer.AddrInfo // peers that an earlier run has reached
 	Announce  []string        // multiaddresses told to peers; default: those listened on
 	SizeHint  int             // nodes expected in the network; default 10
-	Contacts  int             // contacts to keep beside the bootstrap peers; default 16, below 0 none
+
+	// MemberTopics are joined beside those of all nodes. Whoever joins one
+	// judges what is said there and passes it on; others never see it.
+	MemberTopics []engine.Topic
+
+	Contacts int // contacts to keep beside the bootstrap peers; default 16, below 0 none
 
 	// SharedAddresses says that many honest peers may come from one address,
 	// as on one machine or behind one bridge.
@@ -321,8 +326,14 @@ func (s *Service) Contacts() []Contact {
 // Peers returns the peers that have completed the handshake.
 func (s *Service) Peers() []peer.ID { return s.gate.open() }
 
-// TopicPeers returns the peers that told us they listen to a topic.
-func (s *Service) TopicPeers(t engine.Topic) []peer.ID { return s.topics[t].ListPeers() }
+// TopicPeers returns the peers that told us they listen to a topic; none of a
+// topic that we did not join.
+func (s *Service) TopicPeers(t engine.Topic) []peer.ID {
+	if topic, joined := s.topics[t]; joined {
+		return topic.ListPeers()
+	}
+	return nil
+}
 
 // MeshPeers is the number of peers that a topic's messages are exchanged with
 // at once. While it is zero only messages of our own reach anybody.

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"slices"
 	"time"
 
 	pubsub "github.com/libp2p/go-libp2p-pubsub"
@@ -38,6 +39,18 @@ const (
 var concurrency = map[engine.Topic]int{
 	engine.TopicPlatformBan: 6144, engine.TopicBlock: 512, engine.TopicEvent: 256,
 	engine.TopicUptime: 512, engine.TopicVote: 512, engine.TopicCheckpoint: 256,
+	engine.TopicCommitment: 64, engine.TopicRecovered: 512,
+}
+
+// memberConcurrency is that of the members of one type of quorum: all of the
+// largest may speak at once.
+const memberConcurrency = 512
+
+func concurrencyOf(t engine.Topic) int {
+	if _, ofMembers := t.DKG(); ofMembers {
+		return memberConcurrency
+	}
+	return concurrency[t]
 }
 
 // weight is what a topic counts for in a peer's score. Source: spec/gossip.md
@@ -45,7 +58,21 @@ var concurrency = map[engine.Topic]int{
 var weight = map[engine.Topic]float64{
 	engine.TopicPlatformBan: 1, engine.TopicBlock: 1, engine.TopicEvent: 0.7,
 	engine.TopicUptime: 0.3, engine.TopicVote: 0.7, engine.TopicCheckpoint: 0.3,
+	engine.TopicCommitment: 0.7, engine.TopicRecovered: 0.7,
 }
+
+const memberWeight = 0.7 // of the topics of members
+
+func weightOf(t engine.Topic) float64 {
+	if _, ofMembers := t.DKG(); ofMembers {
+		return memberWeight
+	}
+	return weight[t]
+}
+
+// maxSubscriptions is how many topics a peer may name at once: all of a
+// network with every type of quorum, and some that we do not know.
+const maxSubscriptions = 64
 
 // meshProtocols leaves out those that dodge the mesh's rules.
 var meshProtocols = []protocol.ID{pubsub.GossipSubID_v13, pubsub.GossipSubID_v12, pubsub.GossipSubID_v11}
@@ -54,10 +81,15 @@ func (s *Service) topicName(t engine.Topic) string {
 	return fmt.Sprintf("/proctor/%s/%s/%d", s.config.Network, t, wire.ProtocolVersion)
 }
 
-// join starts pubsub and subscribes to every topic.
+// joined lists the topics that we take part in.
+func (s *Service) joined() []engine.Topic {
+	return slices.Concat(engine.Topics(), s.config.MemberTopics)
+}
+
+// join starts pubsub and subscribes to our topics.
 func (s *Service) join() (err error) {
 	var names []string
-	for _, t := range engine.Topics() {
+	for _, t := range s.joined() {
 		names = append(names, s.topicName(t))
 	}
 	s.pubsub, err = pubsub.NewGossipSub(s.ctx, s.gate,
@@ -65,7 +97,7 @@ func (s *Service) join() (err error) {
 		pubsub.WithMessageSignaturePolicy(pubsub.StrictNoSign),
 		pubsub.WithNoAuthor(),
 		pubsub.WithMessageIdFn(messageID),
-		pubsub.WithSubscriptionFilter(pubsub.WrapLimitSubscriptionFilter(pubsub.NewAllowlistSubscriptionFilter(names...), 16)),
+		pubsub.WithSubscriptionFilter(pubsub.WrapLimitSubscriptionFilter(pubsub.NewAllowlistSubscriptionFilter(names...), maxSubscriptions)),
 		pubsub.WithMaxMessageSize(maxRPCSize),
 		pubsub.WithMaxControlMessageSize(maxControlSize),
 		pubsub.WithValidateQueueSize(validateQueue),
@@ -85,7 +117,7 @@ func (s *Service) join() (err error) {
 		return fmt.Errorf("gossip: pubsub: %w", err)
 	}
 	s.topics = make(map[engine.Topic]*pubsub.Topic)
-	for _, t := range engine.Topics() {
+	for _, t := range s.joined() {
 		if err := s.joinTopic(t); err != nil {
 			return fmt.Errorf("gossip: topic %s: %w", s.topicName(t), err)
 		}
@@ -96,7 +128,7 @@ func (s *Service) join() (err error) {
 func (s *Service) joinTopic(t engine.Topic) (err error) {
 	name := s.topicName(t)
 	err = s.pubsub.RegisterTopicValidator(name, s.validator(t),
-		pubsub.WithValidatorTimeout(judgeTimeout), pubsub.WithValidatorConcurrency(concurrency[t]))
+		pubsub.WithValidatorTimeout(judgeTimeout), pubsub.WithValidatorConcurrency(concurrencyOf(t)))
 	if err != nil {
 		return err
 	}
@@ -202,9 +234,9 @@ func scoreThresholds() *pubsub.PeerScoreThresholds {
 
 func (s *Service) scoreParams() *pubsub.PeerScoreParams {
 	topics := make(map[string]*pubsub.TopicScoreParams)
-	for _, t := range engine.Topics() {
+	for _, t := range s.joined() {
 		topics[s.topicName(t)] = &pubsub.TopicScoreParams{
-			TopicWeight:      weight[t],
+			TopicWeight:      weightOf(t),
 			TimeInMeshWeight: 0.005, TimeInMeshQuantum: time.Second, TimeInMeshCap: 1000,
 			FirstMessageDeliveriesWeight: 0.5, FirstMessageDeliveriesCap: 20,
 			FirstMessageDeliveriesDecay: pubsub.ScoreParameterDecay(10 * time.Minute),

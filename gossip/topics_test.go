@@ -316,7 +316,7 @@ func TestTopics_SubscriptionsToOthersAreDropped(t *testing.T) {
 		t.Errorf("peers of an unknown topic: %v", got)
 	}
 	var many pb.RPC
-	for i := range 17 {
+	for i := range maxSubscriptions + 1 {
 		many.Subscriptions = append(many.Subscriptions, subscribed(fmt.Sprint(i)).Subscriptions...)
 	}
 	many.Publish = published(n.topicName(bans), "behind too many").Publish
@@ -324,7 +324,49 @@ func TestTopics_SubscriptionsToOthersAreDropped(t *testing.T) {
 	send(t, stream, published(n.topicName(bans), "barrier"))
 	await(t, "the barrier", func() bool { return n.hasJudged("barrier") })
 	if n.hasJudged("behind too many") {
-		t.Error("an RPC with 17 subscriptions was taken")
+		t.Error("an RPC with too many subscriptions was taken")
+	}
+}
+
+// What members say reaches those that joined their topic, and no others.
+func TestTopics_OfMembers(t *testing.T) {
+	spoken := engine.DKGTopic(106)
+	joins := func(c *Config) { c.MemberTopics = []engine.Topic{spoken} }
+	a, b := run(t, 1, joins), run(t, 2, joins)
+	outsider := run(t, 3)
+	a.dial(b)
+	outsider.dial(a)
+	outsider.dial(b)
+	await(t, "the mesh", func() bool {
+		return a.MeshPeers(spoken) == 1 && b.MeshPeers(spoken) == 1 && outsider.MeshPeers(bans) == 2
+	})
+	a.say(spoken, "among us")
+	await(t, "the message", func() bool { return b.hasJudged("among us") && b.verdicts(spoken, validation.Valid) == 1 })
+	a.say(bans, "to all") // behind it
+	await(t, "the barrier", func() bool { return outsider.hasJudged("to all") })
+	if outsider.hasJudged("among us") {
+		t.Error("an outsider was told what members say")
+	}
+	if got := outsider.TopicPeers(spoken); len(got) != 0 {
+		t.Errorf("an outsider lists %v in a topic that it did not join", got)
+	}
+	outsider.say(spoken, "from outside")
+	await(t, "the drop", func() bool { return outsider.value("proctor_gossip_outbox_drops_total", "what", "publication") == 1 })
+	if got := a.value("proctor_gossip_mesh_peers", "topic", "dkg-106"); got != 1 {
+		t.Errorf("%v mesh peers in the metrics", got)
+	}
+}
+
+// Every type of quorum there is fits a peer's subscriptions.
+func TestTopics_AllTypesCanBeNamed(t *testing.T) {
+	most := len(engine.Topics())
+	for q := range 256 {
+		if _, err := params.LLMQByType(wire.LLMQType(q)); err == nil {
+			most++
+		}
+	}
+	if most > maxSubscriptions {
+		t.Errorf("%d topics, a peer may name %d at once", most, maxSubscriptions)
 	}
 }
 
@@ -347,8 +389,8 @@ func TestParams_EverySize(t *testing.T) {
 					t.Errorf("%d topics scored, seen for %s", len(p.Topics), p.SeenMsgTTL)
 				}
 				for _, topic := range engine.Topics() {
-					if concurrency[topic] == 0 {
-						t.Errorf("topic %s has no concurrency", topic)
+					if concurrencyOf(topic) == 0 || weightOf(topic) == 0 {
+						t.Errorf("topic %s has no concurrency or no weight", topic)
 					}
 				}
 			})

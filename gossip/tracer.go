@@ -8,7 +8,6 @@ import (
 	"github.com/libp2p/go-libp2p/core/protocol"
 	"github.com/prometheus/client_golang/prometheus"
 
-	"github.com/proctornet/proctor/engine"
 	"github.com/proctornet/proctor/metrics"
 )
 
@@ -47,7 +46,7 @@ func newTracer(r prometheus.Registerer, s *Service) *tracer {
 		t.drops.WithLabelValues(q)
 	}
 	r.MustRegister(t.drops, t.duplicates)
-	for _, topic := range engine.Topics() {
+	for _, topic := range s.joined() {
 		r.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{
 			Namespace: metrics.Namespace, Subsystem: subsystem, Name: "mesh_peers",
 			Help: "Peers in the mesh of a topic.", ConstLabels: prometheus.Labels{"topic": topic.String()},

@@ -362,7 +362,8 @@ func TestRoom_JudgesWhatCameBeforeItsBlock(t *testing.T) {
 // Two final blocks that contradict each other stop the node with that error.
 // Nothing of their batch is stored, and nobody gets an answer.
 func TestNode_StopsOnAFatalEffect(t *testing.T) {
-	network, dir := frozenNetwork(t, 4, "spec")
+	past, dir := frozenNetwork(t, 4, "spec")
+	network := past.Network
 	var commits atomic.Int32
 	n, err := node.New(node.Config{
 		Genesis: network.Genesis, Identity: network.Members[0].Service, DataDir: dir,

@@ -18,12 +18,12 @@ import (
 // charged each time.
 func TestBan_OfferedAgainCostsNoSecondCheck(t *testing.T) {
 	for _, profile := range []string{"spec", "core"} {
-		network, dir := frozenNetwork(t, 4, profile)
-		n, stop := startNode(t, network, dir)
+		past, dir := frozenNetwork(t, 4, profile)
+		n, stop := startNode(t, past.Network, dir)
 		tip := n.Snapshot().TipHeight()
-		good := signed(t, network, 1, tip)
-		stale := signed(t, network, 1, tip-3)
-		forged := signed(t, network, 2, tip)
+		good := signed(t, past, 1, tip)
+		stale := signed(t, past, 1, tip-3)
+		forged := signed(t, past, 2, tip)
 		forged.Signature = good.Signature
 		bad := forged
 		bad.Signature = wire.Signature{0xc0}
@@ -57,7 +57,7 @@ func TestBan_OfferedAgainCostsNoSecondCheck(t *testing.T) {
 		}
 		stop()
 
-		n, stop = startNode(t, network, dir)
+		n, stop = startNode(t, past.Network, dir)
 		offer(n, "later", again)
 		if now := value(t, n, "proctor_verify_batch_size"); now != 0 {
 			t.Errorf("%s: offered after a restart, %v signatures were checked", profile, now)
@@ -70,9 +70,9 @@ func TestBan_OfferedAgainCostsNoSecondCheck(t *testing.T) {
 // one profile, and judged again under the other.
 func TestBan_ReceivedAsTheProfileSays(t *testing.T) {
 	for profile, again := range map[string]validation.Reason{"spec": validation.Duplicate, "core": validation.UnknownNode} {
-		network, dir := frozenNetwork(t, 4, profile)
-		n, stop := startNode(t, network, dir)
-		m := signed(t, network, 1, n.Snapshot().TipHeight())
+		past, dir := frozenNetwork(t, 4, profile)
+		n, stop := startNode(t, past.Network, dir)
+		m := signed(t, past, 1, n.Snapshot().TipHeight())
 		m.ProTxHash[0] ^= 1
 		if v := n.JudgeFrom(t.Context(), "one", m.Bytes()); v.Reason != validation.UnknownNode {
 			t.Fatalf("judged %s", v.Reason)
@@ -82,7 +82,7 @@ func TestBan_ReceivedAsTheProfileSays(t *testing.T) {
 			t.Errorf("%s: judged %s when offered again, want %s", profile, v.Reason, again)
 		}
 		stop()
-		n, stop = startNode(t, network, dir)
+		n, stop = startNode(t, past.Network, dir)
 		if v := n.JudgeFrom(t.Context(), "another", m.Bytes()); v.Reason != again {
 			t.Errorf("%s: judged %s after a restart, want %s", profile, v.Reason, again)
 		}
@@ -93,11 +93,11 @@ func TestBan_ReceivedAsTheProfileSays(t *testing.T) {
 // A node shows what is safely inside the window, and nothing before it knows
 // where the network stands: what its peers find too old would cost it points.
 func TestShare_OnlyWhatPeersCanTake(t *testing.T) {
-	network, dir := frozenNetwork(t, 4, "spec")
-	n, stop := startNode(t, network, dir)
+	past, dir := frozenNetwork(t, 4, "spec")
+	n, stop := startNode(t, past.Network, dir)
 	tip := n.Snapshot().TipHeight()
 	for i, height := range []int32{tip - 576, tip - 571, tip - 570, tip} {
-		if v := n.JudgeFrom(t.Context(), "one", signed(t, network, i+1, height).Bytes()); !v.OK() {
+		if v := n.JudgeFrom(t.Context(), "one", signed(t, past, i+1, height).Bytes()); !v.OK() {
 			t.Fatalf("judged %s", v.Reason)
 		}
 	}
@@ -115,7 +115,7 @@ func TestShare_OnlyWhatPeersCanTake(t *testing.T) {
 	stop()
 
 	resting, err := node.New(node.Config{
-		Genesis: network.Genesis, Identity: network.Members[0].Service, DataDir: dir,
+		Genesis: past.Genesis, Identity: past.Members[0].Service, DataDir: dir,
 		Listen: []string{"/ip4/127.0.0.1/tcp/0"}, Log: slog.New(slog.DiscardHandler),
 	})
 	if err != nil {
@@ -128,11 +128,22 @@ func TestShare_OnlyWhatPeersCanTake(t *testing.T) {
 }
 
 // signed is a ban of the nth evonode.
-func signed(t testing.TB, network *testnet.Network, n int, height int32) wire.PlatformBan {
+func signed(t testing.TB, past *testnet.Simulation, n int, height int32) wire.PlatformBan {
 	t.Helper()
-	m, err := network.Dealer.Ban(network.Members[n].ProTxHash, height, network.Dealer.Threshold)
+	signers := signersAt(t, past, height)
+	m, err := signers.Ban(past.Members[n].ProTxHash, height, signers.Threshold)
 	if err != nil {
 		t.Fatal(err)
 	}
 	return m
+}
+
+// signersAt are the members of the platform quorum that signs at a height.
+func signersAt(t testing.TB, past *testnet.Simulation, height int32) testnet.Signers {
+	t.Helper()
+	quorums, err := past.Quorums()
+	if err != nil || len(quorums) == 0 {
+		t.Fatalf("%d platform quorums (%v)", len(quorums), err)
+	}
+	return quorums.At(height)
 }

@@ -19,17 +19,18 @@ import (
 // signatures in the same run: all in one batch, and one by one.
 func BenchmarkBan(b *testing.B) {
 	const offered = 64
-	network, dir := frozenNetwork(b, offered, "core")
-	n, _ := startNode(b, network, dir)
+	past, dir := frozenNetwork(b, offered, "core")
+	n, _ := startNode(b, past.Network, dir)
+	signers := signersAt(b, past, n.Snapshot().TipHeight()) // profile core takes them at any height
 	n.Trust("somebody")
 	var toRaw, toSingle []float64
 	height := n.Snapshot().TipHeight() - 500
 	for b.Loop() {
 		height++
-		bans := sign(b, network, offered, height)
-		raw := measure.CPU(func() { checkTogether(b, network, bans) })
+		bans := sign(b, past.Members, signers, offered, height)
+		raw := measure.CPU(func() { checkTogether(b, signers, bans) })
 		judged := measure.CPU(func() { offer(b, n, bans) })
-		single := measure.CPU(func() { checkOneByOne(b, network, bans) })
+		single := measure.CPU(func() { checkOneByOne(b, signers, bans) })
 		toRaw = append(toRaw, judged.Seconds()/raw.Seconds())
 		toSingle = append(toSingle, judged.Seconds()/single.Seconds())
 	}
@@ -41,11 +42,12 @@ func BenchmarkBan(b *testing.B) {
 // accepted, or refused for its signature.
 func BenchmarkDuplicate(b *testing.B) {
 	const offered, times = 64, 200
-	network, dir := frozenNetwork(b, offered, "spec")
-	n, _ := startNode(b, network, dir)
+	past, dir := frozenNetwork(b, offered, "spec")
+	n, _ := startNode(b, past.Network, dir)
 	n.Trust("somebody")
 	tip := n.Snapshot().TipHeight()
-	accepted, refused := sign(b, network, offered, tip), sign(b, network, offered, tip-1)
+	signers := signersAt(b, past, tip)
+	accepted, refused := sign(b, past.Members, signers, offered, tip), sign(b, past.Members, signers, offered, tip-1)
 	for i, ban := range refused {
 		copy(ban[68:], accepted[(i+1)%offered][68:]) // the signature of another
 	}
@@ -61,7 +63,7 @@ func BenchmarkDuplicate(b *testing.B) {
 		b.Run(c.name, func(b *testing.B) {
 			var ratios []float64
 			for b.Loop() {
-				single := measure.CPU(func() { checkOneByOne(b, network, accepted) })
+				single := measure.CPU(func() { checkOneByOne(b, signers, accepted) })
 				again := measure.CPU(func() {
 					for range times {
 						for _, ban := range c.bans {
@@ -78,9 +80,9 @@ func BenchmarkDuplicate(b *testing.B) {
 	}
 }
 
-func sign(b testing.TB, network *testnet.Network, count int, height int32) (bans [][]byte) {
-	for _, m := range network.Members[1 : 1+count] {
-		ban, err := network.Dealer.Ban(m.ProTxHash, height, network.Dealer.Threshold)
+func sign(b testing.TB, members []testnet.Member, signers testnet.Signers, count int, height int32) (bans [][]byte) {
+	for _, m := range members[1 : 1+count] {
+		ban, err := signers.Ban(m.ProTxHash, height, signers.Threshold)
 		if err != nil {
 			b.Fatal(err)
 		}
@@ -102,8 +104,8 @@ func offer(b *testing.B, n *node.Node, bans [][]byte) {
 }
 
 // items parses what the references check, keys included once.
-func items(b *testing.B, network *testnet.Network, bans [][]byte) (items []bls.Item) {
-	key, err := bls.ParsePublicKey(network.Dealer.PublicKey)
+func items(b *testing.B, signers testnet.Signers, bans [][]byte) (items []bls.Item) {
+	key, err := bls.ParsePublicKey(signers.PublicKey)
 	if err != nil {
 		b.Fatal(err)
 	}
@@ -116,19 +118,19 @@ func items(b *testing.B, network *testnet.Network, bans [][]byte) (items []bls.I
 		if err != nil {
 			b.Fatal(err)
 		}
-		items = append(items, bls.Item{Key: key, Hash: m.SignHash(network.Dealer.LLMQType), Signature: sig})
+		items = append(items, bls.Item{Key: key, Hash: m.SignHash(signers.Type), Signature: sig})
 	}
 	return items
 }
 
-func checkTogether(b *testing.B, network *testnet.Network, bans [][]byte) {
-	if slices.Contains(bls.VerifyBatch(items(b, network, bans), [32]byte{1}), false) {
+func checkTogether(b *testing.B, signers testnet.Signers, bans [][]byte) {
+	if slices.Contains(bls.VerifyBatch(items(b, signers, bans), [32]byte{1}), false) {
 		b.Fatal("a signature is wrong")
 	}
 }
 
-func checkOneByOne(b *testing.B, network *testnet.Network, bans [][]byte) {
-	for _, i := range items(b, network, bans) {
+func checkOneByOne(b *testing.B, signers testnet.Signers, bans [][]byte) {
+	for _, i := range items(b, signers, bans) {
 		if !bls.Verify(i.Key, i.Hash, i.Signature) {
 			b.Fatal("a signature is wrong")
 		}

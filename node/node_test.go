@@ -14,22 +14,21 @@ import (
 
 // frozenNetwork is a network with that many evonodes, one regular node and a
 // history, whose chain stands still, and a directory with that history.
-func frozenNetwork(t testing.TB, evonodes int, profile string) (*testnet.Network, string) {
+func frozenNetwork(t testing.TB, evonodes int, profile string) (past *testnet.Simulation, dir string) {
 	network, err := testnet.NewNetwork(testnet.Options{
 		Nodes: evonodes + 1, Regular: 1, Profile: profile, Slot: time.Hour, History: 620, Now: time.Now(),
 	})
 	if err != nil {
 		t.Fatal(err)
 	}
-	history, err := network.History()
-	if err != nil {
+	if past, err = network.History(); err != nil {
 		t.Fatal(err)
 	}
-	dir := t.TempDir()
-	if err := history.Save(0, dir); err != nil {
+	dir = t.TempDir()
+	if err := past.Save(0, dir); err != nil {
 		t.Fatal(err)
 	}
-	return network, dir
+	return past, dir
 }
 
 // startNode runs an observer of the network and waits until it is synced.

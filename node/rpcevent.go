@@ -47,6 +47,7 @@ type EventInfo struct {
 	OperatorKey *wire.OperatorKey `json:"operator_key,omitempty"`
 	ServiceKey  *wire.ServiceKey  `json:"service_key,omitempty"`
 	Addresses   []string          `json:"addresses,omitempty"`
+	Platform    string            `json:"platform,omitempty"` // endpoint of an evonode's platform service
 	Amount      uint64            `json:"amount,omitempty"`
 	Reason      string            `json:"reason,omitempty"` // of a revocation
 	SignHash    wire.Hash         `json:"sign_hash"`        // what its signers signed
@@ -62,13 +63,14 @@ func DescribeEvent(event wire.Event) EventInfo {
 	switch e := event.(type) {
 	case wire.Register:
 		info.Record, info.ProTxHash, info.Amount = e.Staker.String(), e.ProTxHash(), e.Amount
-		info.Evo, info.OperatorKey, info.ServiceKey, info.Addresses = &e.Evo, &e.OperatorKey, &e.ServiceKey, e.Addresses
+		info.Evo, info.OperatorKey, info.ServiceKey = &e.Evo, &e.OperatorKey, &e.ServiceKey
+		info.Addresses, info.Platform = e.Addresses, e.Platform
 	case wire.Contribute:
 		info.Record, info.ProTxHash, info.Amount = e.Staker.String(), e.ProTxHash, e.Amount
 	case wire.Exit:
 		info.Record, info.ProTxHash = e.Staker.String(), e.ProTxHash
 	case wire.UpdateService:
-		info.Addresses = e.Addresses
+		info.Addresses, info.Platform = e.Addresses, e.Platform
 	case wire.Revoke:
 		info.Reason = RevokeReasons[e.Reason]
 	}

@@ -21,16 +21,21 @@ type Network struct {
 	PlatformType wire.LLMQType // quorum type that signs platform bans
 	BlockTime    time.Duration // nominal: the rules' hours are counted in blocks of this length
 	TestKeys     bool          // published keys are allowed
+
+	// Confirmations is how many blocks after its registration a node gets its
+	// place in the draws of quorums, so that nobody can choose that place by the
+	// registration. Source: spec/dash.md 2.2 and 4.
+	Confirmations int32
 }
 
 // dashBlockTime is the target spacing of every Dash network (spec/dash.md 3.2).
 const dashBlockTime = 150 * time.Second
 
 var networks = []Network{
-	{Name: "devnet", PlatformType: TestPlatform, BlockTime: 120 * time.Second, TestKeys: true},
-	{Name: "regtest", PlatformType: TestPlatform, BlockTime: dashBlockTime, TestKeys: true},
-	{Name: "dash-testnet", PlatformType: TestnetPlatform, BlockTime: dashBlockTime},
-	{Name: "dash-mainnet", PlatformType: MainnetPlatform, BlockTime: dashBlockTime},
+	{Name: "devnet", PlatformType: TestPlatform, BlockTime: 120 * time.Second, TestKeys: true, Confirmations: 1},
+	{Name: "regtest", PlatformType: TestPlatform, BlockTime: dashBlockTime, TestKeys: true, Confirmations: 1},
+	{Name: "dash-testnet", PlatformType: TestnetPlatform, BlockTime: dashBlockTime, Confirmations: 1},
+	{Name: "dash-mainnet", PlatformType: MainnetPlatform, BlockTime: dashBlockTime, Confirmations: 15},
 }
 
 // NetworkByName returns a network; the error of an unknown name lists the known.

@@ -1,6 +1,7 @@
 package params
 
 import (
+	"fmt"
 	"strings"
 	"testing"
 
@@ -58,6 +59,9 @@ func TestNetworks_SignBansWithTheirPlatformType(t *testing.T) {
 		if err != nil || n.PlatformType != want {
 			t.Errorf("%s signs with type %d, %v; want %d", name, n.PlatformType, err, want)
 		}
+		if want := map[bool]int32{true: 15, false: 1}[name == "dash-mainnet"]; n.Confirmations != want { // spec/dash.md 2.2, step 3
+			t.Errorf("%s confirms a node after %d blocks, want %d", name, n.Confirmations, want)
+		}
 		if n.TestKeys != (name == "devnet" || name == "regtest") {
 			t.Errorf("%s allows published keys: %t", name, n.TestKeys)
 		}
@@ -75,6 +79,35 @@ func TestSmallPlatformQuorum(t *testing.T) {
 	for evonodes := range 4 {
 		if _, err := SmallPlatformQuorum(evonodes); err == nil {
 			t.Errorf("%d evonodes make a quorum", evonodes)
+		}
+	}
+}
+
+// What a shape changes, and what makes none. Source: spec/dash.md 3.1,
+// -llmqtestplatformparams.
+func TestLLMQ_Shaped(t *testing.T) {
+	q, err := LLMQByType(TestPlatform)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct {
+		size, threshold int
+		fits            bool
+	}{
+		{2, 2, true}, {3, 2, true}, {4, 3, true}, {5, 3, true}, {12, 7, true}, {12, 12, true}, {400, 201, true}, {400, 400, true},
+		{0, 0, false}, {1, 1, false}, {2, 1, false}, {4, 2, false}, {5, 2, false}, {400, 200, false}, // two halves could sign two things
+		{4, 5, false}, {4, 0, false}, {0, 3, false}, {-4, -3, false}, {4, -3, false}, {401, 300, false},
+	} {
+		want := q
+		if c.fits {
+			want.Size, want.MinSize, want.Threshold, want.BadVotes = c.size, c.threshold, c.threshold, c.threshold
+		}
+		got, err := q.Shaped(c.size, c.threshold)
+		switch {
+		case c.fits != (err == nil) || c.fits && got != want:
+			t.Errorf("%d:%d is %+v, %v; want %+v, fits %t", c.size, c.threshold, got, err, want, c.fits)
+		case !c.fits && !strings.Contains(err.Error(), fmt.Sprintf("type 106 of size %d and threshold %d", c.size, c.threshold)):
+			t.Errorf("%d:%d: error %q does not name them", c.size, c.threshold, err)
 		}
 	}
 }

@@ -17,7 +17,7 @@ const lastIndex = math.MaxUint32
 // state.
 //
 // The order: who asked to leave leaves, the next in the reward order is paid,
-// commitments, events, certificates.
+// nodes are confirmed, commitments, events, certificates.
 //
 // sessions are those that the commitments of b end, in their order; whether
 // they are the ones that b must carry, and their signatures, is for package
@@ -35,6 +35,7 @@ func (s State) Apply(b wire.Block, sessions ...Session) (State, Diff, error) {
 	if anyone {
 		d.pay(payee)
 	}
+	d.confirm(b.Header.Parent)
 	if err := d.form(b.Commitments, sessions); err != nil {
 		return s, Diff{}, fmt.Errorf("block %d: %w", height, err)
 	}
@@ -98,6 +99,21 @@ func (d *draft) pay(payee wire.Hash) {
 	}
 }
 
+// confirm gives nodes that are registered long enough the hash of the block
+// before, from which their places in the draws of quorums follow.
+// Source: spec/dash.md 2.2, step 3.
+func (d *draft) confirm(parent wire.Hash) {
+	last := rank(later(d.height, -1-d.confirmations), 0)
+	for registered, proTx := range d.index.unconfirmed.all() { // of the version at the start
+		if registered > last {
+			break
+		}
+		n, _ := d.Node(proTx)
+		n.ConfirmedHash = parent
+		d.putNode(n)
+	}
+}
+
 // release gives the stakes of a node that is gone back to their owners, from
 // unlock on unless that is NoHeight.
 func (d *draft) release(n Node, unlock int32) {
@@ -114,9 +130,9 @@ func (d *draft) release(n Node, unlock int32) {
 }
 
 // newNode returns a node that awaits its stake.
-func newNode(proTx wire.Hash, evo bool, operator wire.OperatorKey, service wire.ServiceKey, addresses []string, height int32, r params.Service) Node {
+func newNode(proTx wire.Hash, evo bool, operator wire.OperatorKey, service wire.ServiceKey, addresses []string, platform string, height int32, r params.Service) Node {
 	n := Node{
-		ProTxHash: proTx, Evo: evo, OperatorKey: operator, ServiceKey: service, Addresses: addresses,
+		ProTxHash: proTx, Evo: evo, OperatorKey: operator, ServiceKey: service, Addresses: addresses, Platform: platform,
 		PoSe: NoPoSe(), RegisteredHeight: height, RevivedHeight: NoHeight, UpdatedHeight: NoHeight,
 		ActiveSince: NoHeight, DecommissionedHeight: NoHeight, LastDecommission: NoHeight,
 		CreditBase: r.InitialCredit, PenaltyHeight: NoHeight, RewardHeight: NoHeight, ExitHeight: NoHeight, Position: -1,

@@ -23,6 +23,7 @@ var (
 	ErrFunded    = errors.New("node awaits no stake")
 	ErrExiting   = errors.New("node was asked to leave before")
 	ErrRevoked   = errors.New("node was revoked")
+	ErrPlatform  = errors.New("regular masternode with a platform endpoint")
 
 	// Of commitments.
 	ErrCommitment = errors.New("commitments do not fit the sessions they end")

@@ -91,7 +91,11 @@ func (d *draft) register(e wire.Register, index uint32) error {
 	if _, dead := d.Tombstone(proTx); alive || dead || proTx.IsZero() {
 		return ErrHash
 	}
-	n, err := d.pledge(newNode(proTx, e.Evo, e.OperatorKey, e.ServiceKey, e.Addresses, d.height, d.rules), staker, e.Amount, index)
+	if e.Platform != "" && !e.Evo {
+		return ErrPlatform
+	}
+	n := newNode(proTx, e.Evo, e.OperatorKey, e.ServiceKey, e.Addresses, e.Platform, d.height, d.rules)
+	n, err = d.pledge(n, staker, e.Amount, index)
 	if err != nil {
 		return err
 	}
@@ -168,8 +172,11 @@ func (d *draft) updateService(e wire.UpdateService) error {
 	if err != nil {
 		return err
 	}
+	if e.Platform != "" && !n.Evo {
+		return ErrPlatform
+	}
 	change := Change{Revived: n.PoSeBanned()}
-	n.Addresses, n.UpdatedHeight = e.Addresses, d.height
+	n.Addresses, n.Platform, n.UpdatedHeight = e.Addresses, e.Platform, d.height
 	if change.Revived {
 		n.PoSe, n.RevivedHeight = n.PoSe.Revive(d.height), d.height
 	}

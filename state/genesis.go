@@ -52,7 +52,8 @@ func Genesis(g chain.Genesis) (State, error) {
 
 // genesisNode takes the stakes of n out of the grants.
 func (s *State) genesisNode(n chain.GenesisNode) (*Node, error) {
-	node := newNode(n.ProTxHash, n.Evo, n.OperatorKey, n.ServiceKey, n.Addresses, 0, s.rules)
+	node := newNode(n.ProTxHash, n.Evo, n.OperatorKey, n.ServiceKey, n.Addresses, n.Platform, 0, s.rules)
+	node.ConfirmedHash = s.network // there was no draw to wait for
 	for _, stake := range n.Stakes {
 		staker, ok := s.Staker(stake.Staker)
 		if !ok || staker.Free(0) < stake.Amount {
@@ -110,14 +111,15 @@ func empty(g chain.Genesis) (State, error) {
 		return State{}, err
 	}
 	s := State{
-		network:     g.Hash(),
-		profile:     profile,
-		rules:       network.Service(profile),
-		requirement: g.StakingRequirement,
-		noBrake:     g.NoBrake,
-		private:     network.TestKeys,
-		platform:    network.PlatformType,
-		sum:         new(accumulator),
+		network:       g.Hash(),
+		profile:       profile,
+		rules:         network.Service(profile),
+		requirement:   g.StakingRequirement,
+		noBrake:       g.NoBrake,
+		private:       network.TestKeys,
+		confirmations: network.Confirmations,
+		platform:      network.PlatformType,
+		sum:           new(accumulator),
 	}
 	for _, l := range g.LLMQs {
 		q, err := l.Params()

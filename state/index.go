@@ -11,11 +11,12 @@ import (
 // replaced and replaceQuorum change it, and for a set of replaced records their order does not matter: Apply,
 // Undo and Load come to the same index.
 type index struct {
-	array     trie.Vector[wire.Hash] // by Node.Position
-	rewards   order                  // of testers
-	exits     order                  // by Node.ExitHeight
-	services  trie.Map[wire.Hash]    // by service key
-	operators trie.Map[wire.Hash]    // by hash of the operator key
+	array       trie.Vector[wire.Hash] // by Node.Position
+	rewards     order                  // of testers
+	exits       order                  // by Node.ExitHeight
+	unconfirmed order                  // by Node.RegisteredHeight
+	services    trie.Map[wire.Hash]    // by service key
+	operators   trie.Map[wire.Hash]    // by hash of the operator key
 
 	testers, active, decommissioned int
 
@@ -28,6 +29,7 @@ func (x index) replaced(old, new *Node) index {
 	both := old != nil && new != nil
 	samePlace := both && old.Position == new.Position
 	sameOrder := both && old.Tester() == new.Tester() && old.RewardHeight == new.RewardHeight && old.RewardIndex == new.RewardIndex && old.ExitHeight == new.ExitHeight
+	sameHash := both && old.RegisteredHeight == new.RegisteredHeight && old.ConfirmedHash.IsZero() == new.ConfirmedHash.IsZero()
 	sameKeys := both && old.ServiceKey == new.ServiceKey && old.OperatorKey == new.OperatorKey && old.Revoked == new.Revoked
 	if old != nil {
 		x.count(old, -1)
@@ -36,6 +38,9 @@ func (x index) replaced(old, new *Node) index {
 		}
 		if !sameOrder {
 			x = x.unordered(old)
+		}
+		if !sameHash && old.ConfirmedHash.IsZero() {
+			x.unconfirmed = x.unconfirmed.without(rank(old.RegisteredHeight, 0), old.ProTxHash)
 		}
 		if !sameKeys {
 			x = x.unkeyed(old)
@@ -48,6 +53,9 @@ func (x index) replaced(old, new *Node) index {
 		}
 		if !sameOrder {
 			x = x.ordered(new)
+		}
+		if !sameHash && new.ConfirmedHash.IsZero() {
+			x.unconfirmed = x.unconfirmed.with(rank(new.RegisteredHeight, 0), new.ProTxHash)
 		}
 		if !sameKeys {
 			x = x.keyed(new)

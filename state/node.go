@@ -63,14 +63,16 @@ type Pledge struct {
 
 // Node is one registered service node.
 type Node struct {
-	ProTxHash   wire.Hash        `json:"protx_hash"`
-	Evo         bool             `json:"evo"`          // evonode, not regular masternode
-	Revoked     bool             `json:"revoked"`      // given up by its operator: PoSe-banned for good
-	OperatorKey wire.OperatorKey `json:"operator_key"` // zero once revoked
-	ServiceKey  wire.ServiceKey  `json:"service_key"`
-	Sequence    uint64           `json:"sequence"`  // of the last accepted event
-	Addresses   []string         `json:"addresses"` // multiaddresses; none while it never announced one
-	Stakes      []Pledge         `json:"stakes"`    // in the order they were made, the owner's first
+	ProTxHash     wire.Hash        `json:"protx_hash"`
+	Evo           bool             `json:"evo"`          // evonode, not regular masternode
+	Revoked       bool             `json:"revoked"`      // given up by its operator: PoSe-banned for good
+	OperatorKey   wire.OperatorKey `json:"operator_key"` // zero once revoked
+	ServiceKey    wire.ServiceKey  `json:"service_key"`
+	ConfirmedHash wire.Hash        `json:"confirmed_hash"`     // of the block before the one that confirmed it, see draft.confirm; zero until then
+	Sequence      uint64           `json:"sequence"`           // of the last accepted event
+	Addresses     []string         `json:"addresses"`          // multiaddresses; none while it never announced one
+	Platform      string           `json:"platform,omitempty"` // endpoint of an evonode's platform service
+	Stakes        []Pledge         `json:"stakes"`             // in the order they were made, the owner's first
 
 	PoSe
 
@@ -143,6 +145,7 @@ func (n *Node) heights() [14]*int32 {
 //	   1  Revoked, 0 or 1
 //	  48  OperatorKey
 //	  32  ServiceKey
+//	  32  ConfirmedHash, zero until confirmed
 //	   8  Sequence
 //	14*4  PoSe.Score, PoSe.Height, PoSe.BanHeight, RegisteredHeight, RevivedHeight, UpdatedHeight, ActiveSince, DecommissionedHeight, LastDecommission,
 //	      CreditBase, PenaltyHeight, RewardHeight, ExitHeight, Position
@@ -150,12 +153,14 @@ func (n *Node) heights() [14]*int32 {
 //	   2  Decommissions
 //	   1  Cause
 //	   1  number of addresses, then each as 1 length byte and its bytes
+//	   1  length of Platform, then its bytes
 //	   1  number of stakes, then each as 32 bytes Staker and 8 bytes Amount
 func (n Node) Bytes() []byte {
-	b := append(make([]byte, 0, 320), n.ProTxHash[:]...)
+	b := append(make([]byte, 0, 384), n.ProTxHash[:]...)
 	b = appendBool(appendBool(b, n.Evo), n.Revoked)
 	b = append(b, n.OperatorKey[:]...)
 	b = append(b, n.ServiceKey[:]...)
+	b = append(b, n.ConfirmedHash[:]...)
 	b = binary.BigEndian.AppendUint64(b, n.Sequence)
 	for _, h := range n.heights() {
 		b = binary.BigEndian.AppendUint32(b, uint32(*h))
@@ -166,6 +171,7 @@ func (n Node) Bytes() []byte {
 	for _, a := range n.Addresses {
 		b = append(append(b, byte(len(a))), a...)
 	}
+	b = append(append(b, byte(len(n.Platform))), n.Platform...)
 	b = append(b, byte(len(n.Stakes)))
 	for _, p := range n.Stakes {
 		b = binary.BigEndian.AppendUint64(append(b, p.Staker[:]...), p.Amount)
@@ -177,12 +183,13 @@ func (n Node) Bytes() []byte {
 func ParseNode(b []byte) (Node, error) {
 	r := &reader{rest: b}
 	n := Node{
-		ProTxHash:   r.hash(),
-		Evo:         r.bool(),
-		Revoked:     r.bool(),
-		OperatorKey: wire.OperatorKey(r.bytes(wire.OperatorKeySize)),
-		ServiceKey:  wire.ServiceKey(r.bytes(wire.ServiceKeySize)),
-		Sequence:    r.uint64(),
+		ProTxHash:     r.hash(),
+		Evo:           r.bool(),
+		Revoked:       r.bool(),
+		OperatorKey:   wire.OperatorKey(r.bytes(wire.OperatorKeySize)),
+		ServiceKey:    wire.ServiceKey(r.bytes(wire.ServiceKeySize)),
+		ConfirmedHash: r.hash(),
+		Sequence:      r.uint64(),
 	}
 	for _, h := range n.heights() {
 		*h = int32(r.uint32())
@@ -193,6 +200,7 @@ func ParseNode(b []byte) (Node, error) {
 	for range r.count() {
 		n.Addresses = append(n.Addresses, string(r.bytes(r.count())))
 	}
+	n.Platform = string(r.bytes(r.count()))
 	for range r.count() {
 		n.Stakes = append(n.Stakes, Pledge{wire.StakerKey(r.hash()), r.uint64()})
 	}

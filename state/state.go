@@ -13,14 +13,15 @@ import (
 // not usable, see Genesis. What it hands out shares memory with it and must
 // not be changed.
 type State struct {
-	network     wire.Hash
-	profile     params.Profile
-	rules       params.Service
-	requirement uint64 // stake of an active node
-	noBrake     bool
-	private     bool
-	platform    wire.LLMQType
-	llmqs       []params.LLMQ // that run
+	network       wire.Hash
+	profile       params.Profile
+	rules         params.Service
+	requirement   uint64 // stake of an active node
+	noBrake       bool
+	private       bool
+	confirmations int32
+	platform      wire.LLMQType
+	llmqs         []params.LLMQ // that run
 
 	nodes      trie.Map[*Node]
 	stakers    trie.Map[*Staker]

@@ -57,7 +57,7 @@ func (b *bench) bans(count int, height int32) (bans []wire.PlatformBan) {
 }
 
 func (b *bench) checkTogether(bans []wire.PlatformBan) {
-	key, err := bls.ParsePublicKey(b.Dealer.PublicKey)
+	key, err := bls.ParsePublicKey(b.Quorums.At(bans[0].SignedHeight).PublicKey)
 	if err != nil {
 		b.t.Fatal(err)
 	}
@@ -67,7 +67,7 @@ func (b *bench) checkTogether(bans []wire.PlatformBan) {
 		if err != nil {
 			b.t.Fatal(err)
 		}
-		items = append(items, bls.Item{Key: key, Hash: m.SignHash(b.Dealer.LLMQType), Signature: sig})
+		items = append(items, bls.Item{Key: key, Hash: m.SignHash(b.Signers.Type), Signature: sig})
 	}
 	if slices.Contains(bls.VerifyBatch(items, [32]byte{1}), false) {
 		b.t.Fatal("a signature is wrong")

@@ -24,8 +24,10 @@ import (
 // host and its own database on disk.
 type Cluster struct {
 	*Network
-	Dir   string
-	nodes []*running // by member; nil where none runs
+	Dir     string
+	Quorums Quorums    // of the past
+	Signers Signers    // of the newest of them; empty if there is none
+	nodes   []*running // by member; nil where none runs
 
 	faults  func(member int, disk store.Committing) store.Committing // optional, set before Start
 	mute    func(member int, p engine.Publication) bool              // optional, set before Start: messages that are not sent

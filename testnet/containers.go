@@ -63,9 +63,8 @@ func (o ContainerOptions) Check() error {
 
 // WriteContainers makes a network that begins now and writes what its
 // containers mount: the genesis, and a directory for each node with key,
-// configuration, and an empty data directory. The dealer's file, with which
-// bans are signed, stays outside. All belongs to the user that the containers
-// run as: whoever calls this, or ImageUser if root does.
+// configuration, and an empty data directory. All belongs to the user that the
+// containers run as: whoever calls this, or ImageUser if root does.
 func WriteContainers(o ContainerOptions) (*Network, error) {
 	if err := o.Check(); err != nil {
 		return nil, fmt.Errorf("testnet: %w", err)
@@ -92,9 +91,6 @@ func (n *Network) writeContainers(dir string) error {
 		return err
 	}
 	if err := writeJSON(filepath.Join(dir, GenesisFile), n.Genesis, 0o644); err != nil {
-		return err
-	}
-	if err := writeJSON(filepath.Join(dir, DealerFile), n.Dealer, 0o600); err != nil {
 		return err
 	}
 	for i, m := range n.Members {

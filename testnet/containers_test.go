@@ -13,6 +13,7 @@ import (
 
 	"github.com/proctornet/proctor/chain"
 	"github.com/proctornet/proctor/config"
+	"github.com/proctornet/proctor/params"
 )
 
 func containers(dir string) ContainerOptions {
@@ -34,12 +35,8 @@ func TestWriteContainers_AgreesWithItself(t *testing.T) {
 	if g.Hash() != n.Genesis.Hash() || g.Profile != "core" || g.Slot() != 250*time.Millisecond || g.Time.Before(before) || g.Time.After(time.Now()) {
 		t.Errorf("genesis is of profile %s, slot %s, time %s; want core, 250ms and now", g.Profile, g.Slot(), g.Time)
 	}
-	if len(g.Nodes) != 5 || len(g.Authorities) != 4 || g.PlatformQuorum == nil || g.PlatformQuorum.MinedHeight != 0 {
-		t.Errorf("%d nodes, authorities %v, quorum %+v; want 5, four, and one from height 0", len(g.Nodes), g.Authorities, g.PlatformQuorum)
-	}
-	dealer, err := ParseDealer(read(t, filepath.Join(dir, DealerFile)))
-	if err != nil || dealer.PublicKey != g.PlatformQuorum.PublicKey {
-		t.Errorf("dealer's file: %v; its key %s, the genesis' %s", err, dealer.PublicKey, g.PlatformQuorum.PublicKey)
+	if want := []chain.GenesisLLMQ{{Type: params.TestPlatform, Size: 5, Threshold: 3}}; len(g.Nodes) != 5 || len(g.Authorities) != 4 || !slices.Equal(g.LLMQs, want) {
+		t.Errorf("%d nodes, authorities %v, quorums of %+v; want 5, four, and %+v", len(g.Nodes), g.Authorities, g.LLMQs, want)
 	}
 	for i, m := range n.Members {
 		c, err := config.Load(filepath.Join(dir, m.Name, ConfigFile), config.Source{})
@@ -73,8 +70,7 @@ func TestWriteContainers_AgreesWithItself(t *testing.T) {
 	}
 }
 
-// Keys are their owner's, who is never root, and the dealer's secrets lie where
-// no container sees them.
+// Keys are their owner's, who is never root.
 func TestWriteContainers_KeepsSecrets(t *testing.T) {
 	dir := t.TempDir()
 	if _, err := WriteContainers(containers(dir)); err != nil {
@@ -89,7 +85,7 @@ func TestWriteContainers_KeepsSecrets(t *testing.T) {
 		t.Errorf("%s lacks %q:\n%s", ComposeFile, want, env)
 	}
 	for name, mode := range map[string]os.FileMode{
-		DealerFile: 0o600, "evo-5": 0o700, "evo-5/service.key": 0o600, "evo-5/proctor.toml": 0o600, "evo-5/data": 0o700,
+		"evo-5": 0o700, "evo-5/service.key": 0o600, "evo-5/proctor.toml": 0o600, "evo-5/data": 0o700,
 	} {
 		info, err := os.Stat(filepath.Join(dir, name))
 		if err != nil {

@@ -14,7 +14,6 @@ import (
 // Names of the files that every node of a network shares.
 const (
 	GenesisFile = "genesis.json"
-	DealerFile  = "dealer.json"
 	ConfigFile  = "proctor.toml" // in each node's own directory
 )
 
@@ -22,9 +21,6 @@ const (
 // each node: its key and configuration, and the shared genesis.
 func (c *Cluster) WriteFiles() error {
 	if err := writeJSON(filepath.Join(c.Dir, GenesisFile), c.Genesis, 0o644); err != nil {
-		return err
-	}
-	if err := writeJSON(filepath.Join(c.Dir, DealerFile), c.Dealer, 0o600); err != nil {
 		return err
 	}
 	for i, m := range c.Members {

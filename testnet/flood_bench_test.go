@@ -88,7 +88,7 @@ var floodBans = func() func(*bench, int32) (good, wrong []wire.PlatformBan) {
 			good = append(good, c.ban(c.evo(i%64+1), tip-500+int32(i/64)))
 			wrong = append(wrong, wire.PlatformBan{
 				ProTxHash: c.evo(i%64 + 1), SignedHeight: tip - 400 + int32(i/64),
-				QuorumHash: c.Dealer.QuorumHash, Signature: good[0].Signature,
+				QuorumHash: good[0].QuorumHash, Signature: good[0].Signature,
 			})
 		}
 		return good, wrong

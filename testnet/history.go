@@ -22,6 +22,13 @@ func (n *Network) History() (*Simulation, error) {
 // stored in the simulation. Nothing runs yet.
 func (s *Simulation) Cluster(dir string) (*Cluster, error) {
 	c := &Cluster{Network: s.Network, Dir: dir, nodes: make([]*running, len(s.Members))}
+	var err error
+	if c.Quorums, err = s.Quorums(); err != nil {
+		return nil, err
+	}
+	if len(c.Quorums) > 0 {
+		c.Signers = c.Quorums[0]
+	}
 	return c, c.each(func(i int) error { return s.Save(i, c.dataDir(i)) })
 }
 

@@ -57,8 +57,12 @@ func newBench(t testing.TB, o Options) *bench {
 	return benchOf(t, c)
 }
 
+// firstQuorum is a slot by which a network without empty slots has mined its
+// first platform quorum, in block 35, and signs with it, 8 blocks later.
+const firstQuorum = 45
+
 // newLargeBench does so for a network of many, of whom only the authorities
-// have lived through the past: that is faster.
+// have lived on after the first platform quorum was made: that is faster.
 func newLargeBench(t testing.TB, o Options) *bench {
 	t.Helper()
 	n, err := NewNetwork(o)
@@ -69,10 +73,13 @@ func newLargeBench(t testing.TB, o Options) *bench {
 	if err != nil {
 		t.Fatal(err)
 	}
+	if err := s.Run(firstQuorum); err != nil {
+		t.Fatal(err)
+	}
 	for i := o.Authorities; i < o.Nodes; i++ {
 		s.Down(i)
 	}
-	if err := s.Run(int(n.start) - 1); err != nil {
+	if err := s.Run(int(n.start) - 1 - firstQuorum); err != nil {
 		t.Fatal(err)
 	}
 	c, err := s.Cluster(t.TempDir())
@@ -159,7 +166,7 @@ func (b *bench) insider(member int, targets ...int) *Stranger {
 // ban returns a ban signed by a threshold of the quorum.
 func (b *bench) ban(proTx wire.Hash, height int32) wire.PlatformBan {
 	b.t.Helper()
-	m, err := b.Dealer.Ban(proTx, height, b.Dealer.Threshold)
+	m, err := b.Quorums.At(height).Ban(proTx, height, b.Signers.Threshold)
 	if err != nil {
 		b.t.Fatal(err)
 	}

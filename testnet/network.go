@@ -34,8 +34,9 @@ type Options struct {
 	Authorities int
 	// NoBrake lets any number of nodes be decommissioned at once.
 	NoBrake bool
-	// QuorumMined is the height the platform quorum exists from; default 0.
-	QuorumMined int32
+	// NoQuorums leaves long-living quorums out; default: the platform type runs
+	// where there are enough evonodes. Making a quorum's key costs time.
+	NoQuorums bool
 	// Unannounced evonodes, the last registered ones, have no address in the
 	// genesis.
 	Unannounced int
@@ -55,7 +56,6 @@ const maxAuthors = 4
 type Network struct {
 	Genesis chain.Genesis
 	Members []Member
-	Dealer  Dealer
 
 	start uint64 // slot the network starts in
 }
@@ -99,7 +99,7 @@ func NewNetwork(o Options) (*Network, error) {
 	for i, m := range n.Members {
 		n.Members[i].Announced = m.Addresses()
 	}
-	var evonodes []wire.Hash
+	evonodes := 0
 	registered := o.Nodes - o.Unregistered
 	for i, m := range n.Members {
 		n.Genesis.Grants = append(n.Genesis.Grants, chain.Grant{Staker: m.stakerKey(), Amount: 2 * StakingRequirement})
@@ -119,34 +119,19 @@ func NewNetwork(o Options) (*Network, error) {
 		}
 		n.Genesis.Nodes = append(n.Genesis.Nodes, node)
 		if m.Evo {
-			evonodes = append(evonodes, m.ProTxHash)
+			evonodes++
 		}
 	}
 	for _, m := range n.Members[:o.Authorities] {
 		n.Genesis.Authorities = append(n.Genesis.Authorities, m.ProTxHash)
 	}
-	if len(evonodes) > 0 {
-		if err := n.deal(o, evonodes); err != nil {
-			return nil, err
-		}
+	if llmq, err := params.SmallPlatformQuorum(evonodes); err == nil && !o.NoQuorums { // else they are too few
+		n.Genesis.LLMQs = []chain.GenesisLLMQ{{Type: llmq.Type, Size: llmq.Size, Threshold: llmq.Threshold}}
 	}
 	for i := registered; i < o.Nodes; i++ { // now that the genesis has its hash
 		n.Members[i].ProTxHash = n.Joining(n.Members[i]).ProTxHash()
 	}
 	return n, nil
-}
-
-// deal makes the platform quorum.
-func (n *Network) deal(o Options, evonodes []wire.Hash) error {
-	llmq, err := params.SmallPlatformQuorum(len(evonodes))
-	if err != nil {
-		return fmt.Errorf("testnet: %w", err)
-	}
-	if n.Dealer, err = deal(llmq, evonodes[:llmq.Size], secret(o.Seed, "dealer", 0), hash(o.Seed, "quorum", 0)); err != nil {
-		return err
-	}
-	n.Genesis.PlatformQuorum = n.Dealer.genesis(o.QuorumMined)
-	return nil
 }
 
 // newMember numbers regular nodes and evonodes apart: regular-1, evo-1.

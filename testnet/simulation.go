@@ -1,11 +1,9 @@
 package testnet
 
 import (
-	"bytes"
 	"crypto/ed25519"
 	"encoding/binary"
 	"fmt"
-	"maps"
 	"math/rand/v2"
 	"slices"
 
@@ -29,6 +27,7 @@ type Simulation struct {
 	random  *rand.Rand
 	queue   []parcel // under way
 	handed  int      // of the queue's first, those that have arrived
+	early   []parcel // that came before their time, see wait
 }
 
 // Link decides what becomes of one message on its way. The zero value of each
@@ -38,6 +37,11 @@ type Link struct {
 	Cut func(a, b int) bool
 	// Mute reports whether a message of a member's own is not sent.
 	Mute func(member int, p engine.Publication) bool
+	// Forge returns what is sent instead of a message of a member's own.
+	Forge func(member int, p engine.Publication) engine.Publication
+	// Probe returns why a service of a member that is up and reached does not
+	// answer; "" if it does.
+	Probe func(from, target int, p engine.Probe) (failed string)
 	// Loss and Twice are the shares of deliveries that are lost, and that come
 	// a second time, 0 to 1. Blocks that are lost are fetched later.
 	Loss, Twice float64
@@ -50,12 +54,6 @@ type simulated struct {
 	engine *engine.Engine // nil while it is down
 	disk   records
 	known  map[int]bool // members it has met
-}
-
-// parcel is a message on its way to one member.
-type parcel struct {
-	from, to int
-	message  any // decoded, shared by all who get it
 }
 
 // Simulate returns the network before its first slot, every member up. Seed
@@ -118,6 +116,9 @@ func (s *Simulation) Run(slots int) error {
 				}
 			}
 		}
+		if err := s.again(); err != nil {
+			return err
+		}
 	}
 	return nil
 }
@@ -162,16 +163,35 @@ func (s *Simulation) Inject(from int, p engine.Publication) error {
 func (s *Simulation) Submit(i int, event wire.Event) validation.Verdict {
 	in := engine.Event{Event: event}
 	in.Key, _ = engine.SignerOf(s.members[i].engine.Snapshot().State, event)
-	var out engine.Effects
-	s.members[i].engine.Step(in, 1, &out)
-	s.settle(i, &out)
-	return out.Replies[0].Verdict
+	v, _ := s.ask(i, in)
+	return v
+}
+
+// RequestBan is the decision of a member's operator that an evonode is to be
+// banned.
+func (s *Simulation) RequestBan(i int, proTx wire.Hash) (validation.Verdict, error) {
+	v, err := s.ask(i, engine.RequestBan{ProTxHash: proTx})
+	if err != nil {
+		return v, err
+	}
+	return v, s.deliver()
 }
 
 func (s *Simulation) step(i int, in engine.Input) error {
 	var out engine.Effects
 	s.members[i].engine.Step(in, 0, &out)
 	return s.settle(i, &out)
+}
+
+// ask is step for an input that is judged.
+func (s *Simulation) ask(i int, in engine.Input) (validation.Verdict, error) {
+	var out engine.Effects
+	s.members[i].engine.Step(in, 1, &out)
+	v := validation.Internal.Verdict() // a member that stops does not reply
+	if len(out.Replies) > 0 {
+		v = out.Replies[0].Verdict
+	}
+	return v, s.settle(i, &out)
 }
 
 // settle stores what a member wants stored and sends what it wants sent.
@@ -184,7 +204,20 @@ func (s *Simulation) settle(i int, out *engine.Effects) error {
 		if s.link.Mute != nil && s.link.Mute(i, p) {
 			continue
 		}
+		if s.link.Forge != nil {
+			p = s.link.Forge(i, p)
+		}
 		if err := s.send(i, p); err != nil {
+			return err
+		}
+	}
+	for _, x := range out.Shares {
+		if to, ok := s.memberOf(x.To); ok && !s.cut(i, to) {
+			s.post(parcel{from: i, to: to, message: x.Shares})
+		}
+	}
+	for _, p := range out.Probes {
+		if err := s.step(i, engine.Probed{Probe: p, Failed: s.probe(i, p)}); err != nil {
 			return err
 		}
 	}
@@ -194,6 +227,23 @@ func (s *Simulation) settle(i int, out *engine.Effects) error {
 		}
 	}
 	return nil
+}
+
+func (s *Simulation) memberOf(proTx wire.Hash) (int, bool) {
+	i := slices.IndexFunc(s.Members, func(m Member) bool { return m.ProTxHash == proTx })
+	return i, i >= 0
+}
+
+// probe tries a service of another member.
+func (s *Simulation) probe(from int, p engine.Probe) (failed string) {
+	target, ok := s.memberOf(p.ProTxHash)
+	switch {
+	case !ok || s.members[target].engine == nil || s.cut(from, target):
+		return "no connection"
+	case s.link.Probe != nil:
+		return s.link.Probe(from, target, p)
+	}
+	return ""
 }
 
 // answer serves a request for blocks at once.
@@ -216,43 +266,6 @@ func (s *Simulation) answer(i int, f engine.Fetch) error {
 	return s.step(i, reply)
 }
 
-func (s *Simulation) send(from int, p engine.Publication) error {
-	message, err := decode(p)
-	if err != nil || message == nil {
-		return err
-	}
-	for to := range s.members {
-		if to == from || s.cut(from, to) {
-			continue
-		}
-		if s.link.Loss == 0 || s.random.Float64() >= s.link.Loss {
-			s.queue = append(s.queue, parcel{from, to, message})
-		}
-		if s.link.Twice > 0 && s.random.Float64() < s.link.Twice {
-			s.queue = append(s.queue, parcel{from, to, message})
-		}
-	}
-	return nil
-}
-
-// decode returns what a publication says, nil for a ban: bans are not
-// simulated.
-func decode(p engine.Publication) (message any, err error) {
-	switch p.Topic {
-	case engine.TopicBlock:
-		message, err = wire.ParseBlock(p.Bytes)
-	case engine.TopicEvent:
-		message, err = wire.ParseEvent(p.Bytes)
-	case engine.TopicUptime:
-		message, err = wire.ParseUptimeProof(p.Bytes)
-	case engine.TopicVote:
-		message, err = wire.ParseVote(p.Bytes)
-	case engine.TopicCheckpoint:
-		message, err = wire.ParseCheckpoint(p.Bytes)
-	}
-	return message, err
-}
-
 // deliver hands over everything that is under way.
 func (s *Simulation) deliver() error {
 	for ; s.handed < len(s.queue); s.handed++ {
@@ -264,41 +277,13 @@ func (s *Simulation) deliver() error {
 		if s.members[p.to].engine == nil {
 			continue
 		}
-		if in := s.input(p); in != nil {
-			if err := s.step(p.to, in); err != nil {
-				return err
-			}
+		if err := s.hand(p); err != nil {
+			return err
 		}
 	}
 	clear(s.queue)
 	s.queue, s.handed = s.queue[:0], 0
 	return nil
-}
-
-// input is what a message becomes once its signatures are checked: they are
-// not checked here, so forged ones have no place in a simulation.
-func (s *Simulation) input(p parcel) engine.Input {
-	from := s.peer(p.from)
-	view := s.members[p.to].engine.Snapshot
-	switch m := p.message.(type) {
-	case wire.Block:
-		return engine.Block{From: from, Block: m}
-	case wire.UptimeProof:
-		node, known := view().State.Node(m.ProTxHash)
-		if !known {
-			return nil
-		}
-		return engine.Proof{From: from, Proof: m, Key: node.ServiceKey}
-	case wire.Vote:
-		return engine.Vote{From: from, Vote: m}
-	case wire.Checkpoint:
-		return engine.Checkpoint{From: from, Checkpoint: m}
-	case wire.Event:
-		key, _ := engine.SignerOf(view().State, m)
-		return engine.Event{From: from, Event: m, Key: key}
-	default:
-		panic(fmt.Sprintf("testnet: message of type %T", m))
-	}
 }
 
 // sharedVerifier checks every signature once, however many ask.
@@ -322,48 +307,4 @@ func sharedVerifier() chain.Verifier {
 		}
 		return ok
 	}
-}
-
-// records is a database in memory.
-type records map[engine.Kind]map[string][]byte
-
-func (r records) write(writes []engine.Write) {
-	for _, w := range writes {
-		if r[w.Kind] == nil {
-			r[w.Kind] = make(map[string][]byte)
-		}
-		if w.Value == nil {
-			delete(r[w.Kind], string(w.Key))
-		} else {
-			r[w.Kind][string(w.Key)] = w.Value
-		}
-	}
-}
-
-// Get returns one record; nil if there is none.
-func (r records) Get(kind engine.Kind, key []byte) ([]byte, error) { return r[kind][string(key)], nil }
-
-// Walk calls f for the records of a kind from a key on, in order.
-func (r records) Walk(kind engine.Kind, from []byte, f func(key, value []byte) error) error {
-	for _, key := range slices.Sorted(maps.Keys(r[kind])) {
-		if bytes.Compare([]byte(key), from) < 0 {
-			continue
-		}
-		if err := f([]byte(key), r[kind][key]); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// all lists the records; the one that makes the others count is the last.
-func (r records) all() (writes []engine.Write) {
-	for _, kind := range engine.Kinds() {
-		for key, value := range r[kind] {
-			if kind != engine.KindMeta {
-				writes = append(writes, engine.Write{Kind: kind, Key: []byte(key), Value: value})
-			}
-		}
-	}
-	return append(writes, engine.Write{Kind: engine.KindMeta, Value: r[engine.KindMeta][""]})
 }

@@ -42,9 +42,17 @@ const (
 	saidFails
 )
 
-// newWorld simulates a network. Options that are not given are those of most
-// tests: profile spec, 4 authorities, slots of a second.
+// newWorld simulates a network without long-living quorums. Options that are
+// not given are those of most tests: profile spec, 4 authorities, slots of a
+// second.
 func newWorld(t testing.TB, o Options, link Link) *world {
+	t.Helper()
+	o.NoQuorums = true
+	return newQuorumWorld(t, o, link)
+}
+
+// newQuorumWorld simulates a network whose evonodes make quorums.
+func newQuorumWorld(t testing.TB, o Options, link Link) *world {
 	t.Helper()
 	if raceEnabled {
 		t.Skip("a simulation has one goroutine: it runs without the race detector")
@@ -54,9 +62,6 @@ func newWorld(t testing.TB, o Options, link Link) *world {
 	}
 	if o.Authorities == 0 {
 		o.Authorities = min(4, o.Nodes)
-	}
-	if o.Nodes < 4 {
-		o.Regular = o.Nodes // fewer evonodes make no platform quorum
 	}
 	o.Slot, o.Now, o.Apart = time.Second, time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC), true
 	n, err := NewNetwork(o)

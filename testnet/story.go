@@ -205,8 +205,8 @@ func (s *Story) start(ctx context.Context) (string, error) {
 	if err := s.startLying(ctx); err != nil {
 		return "", err
 	}
-	return fmt.Sprintf("%d nodes synced at height %d and in the mesh after %s; platform quorum of %d with threshold %d, made by a TRUSTED DEALER",
-		len(c.Members), s.height(), round(time.Since(began)), len(c.Dealer.Shares), c.Dealer.Threshold), nil
+	return fmt.Sprintf("%d nodes synced at height %d and in the mesh after %s; platform quorum of %d with threshold %d, made by DKG",
+		len(c.Members), s.height(), round(time.Since(began)), len(c.Signers.Members()), c.Signers.Threshold), nil
 }
 
 // The roles, from the last member down, so that the first ones, which make
@@ -235,7 +235,7 @@ func (s *Story) height() int32 { return s.Cluster.Node(0).Snapshot().TipHeight()
 // signed returns a ban signed by a threshold of members, two blocks below the
 // tip unless the height is given.
 func (s *Story) signed(proTx wire.Hash, height int32) (wire.PlatformBan, error) {
-	return s.Cluster.Dealer.Ban(proTx, height, s.Cluster.Dealer.Threshold)
+	return s.Cluster.Quorums.At(height).Ban(proTx, height, s.Cluster.Signers.Threshold)
 }
 
 func (s *Story) validBan(ctx context.Context) (string, error) {

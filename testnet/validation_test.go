@@ -108,20 +108,23 @@ func (b *bench) altered(change func(*wire.PlatformBan)) []byte {
 func TestValidation_QuorumMustExistAtSignedHeight(t *testing.T) {
 	for _, c := range []struct {
 		profile string
-		height  int32
+		since   int32 // blocks from the commitment to the signed height
 		want    validation.Reason
 	}{
-		{"spec", 499, validation.UnknownQuorum},
-		{"spec", 500, validation.Valid},
-		{"core", 499, validation.Valid},
+		{"spec", -1, validation.UnknownQuorum},
+		{"spec", 0, validation.Valid},
+		{"core", -1, validation.Valid},
 	} {
-		o := frozen(c.profile)
-		o.QuorumMined = 500
-		b := newBench(t, o)
+		b := newBench(t, frozen(c.profile))
 		b.start(0)
-		b.judges(b.ban(b.evo(1), c.height).Bytes(), c.want)
+		q := b.Signers
+		m, err := q.Ban(b.evo(1), q.Mined+c.since, q.Threshold)
+		if err != nil {
+			t.Fatal(err)
+		}
+		b.judges(m.Bytes(), c.want)
 		if got := b.flag(0, b.evo(1)); got != (c.want == validation.Valid) {
-			t.Errorf("%s, quorum mined at 500, signed at %d: flag %t, want verdict %s", c.profile, c.height, got, c.want)
+			t.Errorf("%s, quorum mined at %d, signed at %d: flag %t, want verdict %s", c.profile, q.Mined, m.SignedHeight, got, c.want)
 		}
 	}
 }
@@ -220,7 +223,7 @@ func TestForgedTwin_AFloodDelaysAtMost(t *testing.T) {
 	for i := range each {
 		for n, s := range senders {
 			s.Say(engine.TopicPlatformBan, wire.PlatformBan{
-				ProTxHash: b.evo(n + 1), SignedHeight: tip - int32(i), QuorumHash: b.Dealer.QuorumHash, Signature: wrong,
+				ProTxHash: b.evo(n + 1), SignedHeight: tip - int32(i), QuorumHash: b.Signers.QuorumHash, Signature: wrong,
 			}.Bytes())
 		}
 		if i == each/2 {

@@ -19,7 +19,7 @@ type codec struct {
 
 func codecs() []codec {
 	header := Header{Height: 5, Slot: 9}
-	block := Block{header, Content{[]Event{sampleUpdate(), sampleRegister()}, []Certificate{{Ballot: sampleBallot(), Voters: 7}, {Ballot: sampleBallot()}}}}
+	block := Block{header, Content{[]Event{sampleUpdate(), sampleRegister()}, []FinalCommitment{layoutIndexed(), layoutFinal}, []Certificate{{Ballot: sampleBallot(), Voters: 7}, {Ballot: sampleBallot()}}}}
 	block.Header.Content = block.Content.Hash()
 	empty := Block{Header: Header{Content: Content{}.Hash()}}
 	return slices.Concat(dkgCodecs(), signingCodecs(), []codec{
@@ -41,11 +41,11 @@ func codecs() []codec {
 }
 
 func sampleRegister() Register {
-	return Register{EventHead: EventHead{Hash{1}, 2}, Staker: StakerKey{3}, Evo: true, Addresses: []string{"/dns4/a/tcp/1"}, Amount: 1}
+	return Register{EventHead: EventHead{Hash{1}, 2}, Staker: StakerKey{3}, Evo: true, Addresses: []string{"/dns4/a/tcp/1"}, Platform: "http://a:1/", Amount: 1}
 }
 
 func sampleUpdate() UpdateService {
-	return UpdateService{EventHead: EventHead{Hash{1}, 7}, ProTxHash: Hash{2}, Addresses: []string{"/ip4/127.0.0.1/tcp/1", "/dns4/a/tcp/2"}}
+	return UpdateService{EventHead: EventHead{Hash{1}, 7}, ProTxHash: Hash{2}, Addresses: []string{"/ip4/127.0.0.1/tcp/1", "/dns4/a/tcp/2"}, Platform: "tcp://[::1]:443"}
 }
 
 func sampleBallot() Ballot { return Ballot{-3, Hash{1}, Hash{2}, TwoAddresses} }

@@ -237,6 +237,17 @@ var (
 	})
 	operatorKeys = fixed[OperatorKey](OperatorKeySize)
 	bitsets      = rapid.Map(rapid.SliceOfN(rapid.Bool(), 0, MaxQuorumMembers), func(s []bool) Bitset { return Bitset(noneIsNil(s)) })
+
+	finalCommitments = rapid.Custom(func(t *rapid.T) FinalCommitment {
+		c := FinalCommitment{
+			CommitmentBasic, LLMQType(rapid.Uint8().Draw(t, "type")), hashes.Draw(t, "quorum"), 0, bitsets.Draw(t, "signers"), bitsets.Draw(t, "valid"),
+			operatorKeys.Draw(t, "key"), hashes.Draw(t, "vector"), signatures.Draw(t, "quorum"), signatures.Draw(t, "members"),
+		}
+		if rapid.Bool().Draw(t, "indexed") {
+			c.Version, c.QuorumIndex = CommitmentIndexed, rapid.Int16().Draw(t, "index")
+		}
+		return c
+	})
 )
 
 func TestDKG_RoundTrips(t *testing.T) {
@@ -262,14 +273,7 @@ func TestDKG_RoundTrips(t *testing.T) {
 				t.Fatalf("%+v comes back as %+v, %v", m, got, err)
 			}
 		}
-		c := FinalCommitment{
-			CommitmentBasic, LLMQType(rapid.Uint8().Draw(t, "type")), hashes.Draw(t, "quorum"), 0, bitsets.Draw(t, "signers"), bitsets.Draw(t, "valid"),
-			operatorKeys.Draw(t, "key"), hashes.Draw(t, "vector"), signatures.Draw(t, "quorum"), signatures.Draw(t, "members"),
-		}
-		if rapid.Bool().Draw(t, "indexed") {
-			c.Version, c.QuorumIndex = CommitmentIndexed, rapid.Int16().Draw(t, "index")
-		}
-		roundTrip(t, c, ParseFinalCommitment)
+		roundTrip(t, finalCommitments.Draw(t, "final commitment"), ParseFinalCommitment)
 	})
 }
 

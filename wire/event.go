@@ -35,7 +35,7 @@ func (k EventKind) String() string {
 }
 
 // MaxEventSize is the most bytes of one encoded event.
-const MaxEventSize = 1024
+const MaxEventSize = 1152
 
 // Event is what somebody asks a block to change in the registry. It carries
 // the network and a sequence number, last accepted event of its record + 1, so

@@ -27,7 +27,7 @@ func blsSignature(first byte) (s Signature) { seq(s[:], first); return s }
 var (
 	layoutHead      = EventHead{from[Hash](0x10), 0x0102030405060708}
 	layoutAddresses = []string{"/ip4/127.0.0.1/tcp/1", "x"}
-	layoutUpdate    = UpdateService{layoutHead, from[Hash](0x40), layoutAddresses, blsSignature(0x60)}
+	layoutUpdate    = UpdateService{layoutHead, from[Hash](0x40), layoutAddresses, "https://a/b?c", blsSignature(0x60)}
 	layoutRevoke    = Revoke{layoutHead, from[Hash](0x40), 3, blsSignature(0x60)}
 	layoutStake     = Contribute{layoutHead, from[StakerKey](0x40), from[Hash](0x80), 0x1112131415161718, seal(0x60)}
 	layoutExit      = Exit{layoutHead, from[StakerKey](0x40), from[Hash](0x80), seal(0x60)}
@@ -39,7 +39,7 @@ var (
 )
 
 func layoutRegister() Register {
-	e := Register{EventHead: layoutHead, Staker: from[StakerKey](0x40), Evo: true, Amount: 0x1112131415161718}
+	e := Register{EventHead: layoutHead, Staker: from[StakerKey](0x40), Evo: true, Platform: "tcp://a:1", Amount: 0x1112131415161718}
 	seq(e.OperatorKey[:], 0x20)
 	seq(e.ServiceKey[:], 0x30)
 	e.OperatorProof, e.ServiceProof, e.Signature = blsSignature(0x61), seal(0x62), seal(0x60)
@@ -47,7 +47,8 @@ func layoutRegister() Register {
 }
 
 func layoutBlock() Block {
-	c := Content{[]Event{layoutUpdate, layoutExit}, []Certificate{layoutCert, layoutCert}}
+	null := NullCommitment(CommitmentBasic, 106, from[Hash](0x10), 0, 12)
+	c := Content{[]Event{layoutUpdate, layoutExit}, []FinalCommitment{layoutFinal, null}, []Certificate{layoutCert, layoutCert}}
 	return Block{Header{-2, 0xfffefdfcfbfaf9f8, from[Hash](0x80), from[Hash](0xa0), c.Hash(), seal(0xe0)}, c}
 }
 

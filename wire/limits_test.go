@@ -21,8 +21,9 @@ func longest(n, length int) []string {
 // or block that is over its own.
 func TestLimits_FitTogether(t *testing.T) {
 	addresses := longest(MaxAddresses, MaxAddressLength)
-	register := Register{Addresses: addresses, Amount: 1}
-	update := UpdateService{Addresses: addresses}
+	endpoint := "https://a/" + strings.Repeat("a", MaxEndpointLength-len("https://a/"))
+	register := Register{Addresses: addresses, Platform: endpoint, Amount: 1}
+	update := UpdateService{Addresses: addresses, Platform: endpoint}
 	for _, e := range []Event{register, update, layoutRevoke, layoutStake, layoutExit} {
 		if _, err := ParseEvent(e.Bytes()); err != nil || len(e.Bytes()) > MaxEventSize {
 			t.Errorf("the longest %s has %d bytes of %d: %v", e.Kind(), len(e.Bytes()), MaxEventSize, err)
@@ -37,19 +38,22 @@ func TestLimits_FitTogether(t *testing.T) {
 		t.Errorf("the longest status has %d bytes: %v", len(status.Bytes()), err)
 	}
 
-	full := blockOf(MaxBlockEvents, register, MaxBlockCertificates)
+	full := blockOf(MaxBlockEvents, register, MaxBlockCommitments, MaxBlockCertificates)
 	got, err := ParseBlock(full.Bytes())
-	if err != nil || len(got.Events) != MaxBlockEvents || len(got.Certificates) != MaxBlockCertificates {
-		t.Errorf("a full block of %d bytes: %d events, %d certificates, %v", len(full.Bytes()), len(got.Events), len(got.Certificates), err)
+	if err != nil || len(got.Events) != MaxBlockEvents || len(got.Commitments) != MaxBlockCommitments || len(got.Certificates) != MaxBlockCertificates {
+		t.Errorf("a full block of %d bytes: %d events, %d commitments, %d certificates, %v", len(full.Bytes()), len(got.Events), len(got.Commitments), len(got.Certificates), err)
 	}
-	if most := HeaderSize + 2 + MaxBlockEvents*(2+MaxEventSize) + 2 + MaxBlockCertificates*CertificateSize; most > MaxBlockSize {
+	if most := HeaderSize + 2 + MaxBlockEvents*(2+MaxEventSize) + 2 + MaxBlockCommitments*(2+MaxFinalCommitmentSize) + 2 + MaxBlockCertificates*CertificateSize; most > MaxBlockSize {
 		t.Errorf("limits add up to a block of %d bytes, over the %d of a block", most, MaxBlockSize)
 	}
 }
 
-func blockOf(events int, e Event, certificates int) (b Block) {
+func blockOf(events int, e Event, commitments, certificates int) (b Block) {
 	for range events {
 		b.Events = append(b.Events, e)
+	}
+	for range commitments {
+		b.Commitments = append(b.Commitments, NullCommitment(CommitmentIndexed, 1, Hash{}, 0, MaxQuorumMembers))
 	}
 	for range certificates {
 		b.Certificates = append(b.Certificates, layoutCert)
@@ -74,6 +78,8 @@ func TestDecoders_RefuseBadValues(t *testing.T) {
 	long, five := strings.Repeat("a", MaxAddressLength+1), []string{"a", "b", "c", "d", "e"}
 	badEvent := Block{Content: Content{Events: []Event{Contribute{}}}}
 	badEvent.Header.Content = badEvent.Content.Hash()
+	badCommitment := Block{Content: Content{Commitments: []FinalCommitment{{Version: 2}}}}
+	badCommitment.Header.Content = badCommitment.Content.Hash()
 	badAnswer := Block{Content: Content{Certificates: []Certificate{{}}}}
 	badAnswer.Header.Content = badAnswer.Content.Hash()
 
@@ -98,6 +104,9 @@ func TestDecoders_RefuseBadValues(t *testing.T) {
 		{"update with an empty address", event, update("a", ""), ErrValue},
 		{"update with a long address", event, update("a", long), ErrSize},
 		{"update with a control character", event, update("a\nb"), ErrValue},
+		{"register with a bad endpoint", event, Register{Platform: "tcp://a", Amount: 1}.Bytes(), ErrValue},
+		{"update with a bad endpoint", event, UpdateService{Addresses: []string{"a"}, Platform: "a:1"}.Bytes(), ErrValue},
+		{"update with a long endpoint", event, UpdateService{Addresses: []string{"a"}, Platform: "https://" + long}.Bytes(), ErrSize},
 		{"revoke, reason 4", event, Revoke{Reason: 4}.Bytes(), ErrValue},
 		{"revoke, reason 255", event, Revoke{Reason: 255}.Bytes(), ErrValue},
 		{"contribute nothing", event, Contribute{}.Bytes(), ErrValue},
@@ -113,9 +122,11 @@ func TestDecoders_RefuseBadValues(t *testing.T) {
 		{"certificate, answer 0", certificate, Certificate{}.Bytes(), ErrValue},
 		{"certificate, answer 5", certificate, Certificate{Ballot: Ballot{Answer: 5}}.Bytes(), ErrValue},
 		{"block over the limit", block, make([]byte, MaxBlockSize+1), ErrSize},
-		{"block with too many events", block, blockOf(MaxBlockEvents+1, layoutExit, 0).Bytes(), ErrSize},
-		{"block with too many certificates", block, blockOf(0, nil, MaxBlockCertificates+1).Bytes(), ErrSize},
+		{"block with too many events", block, blockOf(MaxBlockEvents+1, layoutExit, 0, 0).Bytes(), ErrSize},
+		{"block with too many commitments", block, blockOf(0, nil, MaxBlockCommitments+1, 0).Bytes(), ErrSize},
+		{"block with too many certificates", block, blockOf(0, nil, 0, MaxBlockCertificates+1).Bytes(), ErrSize},
 		{"block with a bad event", block, badEvent.Bytes(), ErrValue},
+		{"block with a bad commitment", block, badCommitment.Bytes(), ErrValue},
 		{"block with a bad certificate", block, badAnswer.Bytes(), ErrValue},
 		{"block with other content than its header's", block, Block{Header: Header{Content: Hash{1}}}.Bytes(), ErrValue},
 		{"status over the limit", status, make([]byte, MaxStatusSize+1), ErrSize},
@@ -147,11 +158,17 @@ func TestParseEvent_TakesTheEnds(t *testing.T) {
 		}
 	}
 	// An event inside a block must fill its length.
-	b := blockOf(1, layoutExit, 0)
+	b := blockOf(1, layoutExit, 0, 0)
 	raw := b.Bytes()
 	binary.BigEndian.PutUint16(raw[HeaderSize+2:], uint16(len(layoutExit.Bytes())-1))
 	if _, err := ParseBlock(raw); !errors.Is(err, ErrSize) {
 		t.Errorf("an event of one byte too few in a block: %v, want ErrSize", err)
+	}
+	// And so must a commitment.
+	raw = blockOf(0, nil, 1, 0).Bytes()
+	binary.BigEndian.PutUint16(raw[HeaderSize+4:], MaxFinalCommitmentSize-1)
+	if _, err := ParseBlock(raw); !errors.Is(err, ErrSize) {
+		t.Errorf("a commitment of one byte too few in a block: %v, want ErrSize", err)
 	}
 }
 
@@ -201,10 +218,14 @@ func TestDecoders_AllocateNothingForHostileCounts(t *testing.T) {
 		{"65535 events", block, with(head, 0xff, 0xff)},
 		{"an event of 65535 bytes", block, with(head, 0, MaxBlockEvents, 0xff, 0xff)},
 		{"all events, none there", block, with(head, 0, MaxBlockEvents)},
-		{"65535 certificates", block, with(head, 0, 0, 0xff, 0xff)},
-		{"all certificates, none there", block, with(head, 0, 0, 0, MaxBlockCertificates)},
+		{"65535 commitments", block, with(head, 0, 0, 0xff, 0xff)},
+		{"a commitment of 65535 bytes", block, with(head, 0, 0, 0, MaxBlockCommitments, 0xff, 0xff)},
+		{"all commitments, none there", block, with(head, 0, 0, 0, MaxBlockCommitments)},
+		{"65535 certificates", block, with(head, 0, 0, 0, 0, 0xff, 0xff)},
+		{"all certificates, none there", block, with(head, 0, 0, 0, 0, 0, MaxBlockCertificates)},
 		{"255 addresses", event, with(addresses, 0xff)},
 		{"an address of 255 bytes", event, with(addresses, MaxAddresses, 0xff)},
+		{"an endpoint of 255 bytes", event, with(addresses, 1, 1, 'a', 0xff)},
 	} {
 		if err := c.parse(c.b); !errors.Is(err, ErrSize) {
 			t.Errorf("%s: error %v, want ErrSize", c.name, err)

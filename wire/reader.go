@@ -94,6 +94,15 @@ func (r *reader) addresses(least, most, longest int) (list []string) {
 	return list
 }
 
+// endpoint reads a platform endpoint, or "" for none.
+func (r *reader) endpoint() string {
+	url := r.text("endpoint", MaxEndpointLength)
+	if r.err == nil {
+		r.err = CheckEndpoint(url)
+	}
+	return url
+}
+
 func checkAddress(a string, longest int) error {
 	switch {
 	case a == "":

@@ -15,6 +15,7 @@ import (
 //	  48  OperatorKey
 //	  32  ServiceKey
 //	   1  number of addresses, then each as 1 length byte and ASCII
+//	   1  length of Platform, then as many bytes of ASCII
 //	   8  Amount         at least 1
 //	  96  OperatorProof  by the operator key over SignHash
 //	  64  ServiceProof   by the service key over SignHash
@@ -28,6 +29,7 @@ type Register struct {
 	OperatorKey   OperatorKey
 	ServiceKey    ServiceKey
 	Addresses     []string // 0..MaxAddresses multiaddresses, unverified; without any the node starts PoSe-banned
+	Platform      string   // endpoint of an evonode's platform service, see CheckEndpoint; "" for none
 	Amount        uint64   // units of stake
 	OperatorProof Signature
 	ServiceProof  ServiceSignature
@@ -51,7 +53,7 @@ func (e Register) body() []byte {
 	b := appendBool(appendEventHead(e.Kind(), e.EventHead, Hash(e.Staker)), e.Evo)
 	b = append(b, e.OperatorKey[:]...)
 	b = append(b, e.ServiceKey[:]...)
-	b = appendAddresses(b, e.Addresses)
+	b = appendText(appendAddresses(b, e.Addresses), e.Platform)
 	return binary.BigEndian.AppendUint64(b, e.Amount)
 }
 
@@ -70,6 +72,7 @@ func readRegister(r *reader, h EventHead, record Hash) Register {
 		OperatorKey:   OperatorKey(r.bytes(OperatorKeySize)),
 		ServiceKey:    ServiceKey(r.bytes(ServiceKeySize)),
 		Addresses:     r.addresses(0, MaxAddresses, MaxAddressLength),
+		Platform:      r.endpoint(),
 		Amount:        r.amount(),
 		OperatorProof: r.signature(),
 		ServiceProof:  r.serviceSignature(),

@@ -1,6 +1,7 @@
 package wire
 
 import (
+	"fmt"
 	"reflect"
 	"testing"
 
@@ -30,12 +31,12 @@ var (
 		rapid.Custom(func(t *rapid.T) Event {
 			return Register{
 				heads.Draw(t, "head"), stakers.Draw(t, "staker"), rapid.Bool().Draw(t, "evo"), fixed[OperatorKey](OperatorKeySize).Draw(t, "operator"),
-				fixed[ServiceKey](ServiceKeySize).Draw(t, "service"), addresses(0).Draw(t, "addresses"), amounts.Draw(t, "amount"),
+				fixed[ServiceKey](ServiceKeySize).Draw(t, "service"), addresses(0).Draw(t, "addresses"), endpoints.Draw(t, "platform"), amounts.Draw(t, "amount"),
 				signatures.Draw(t, "operator proof"), seals.Draw(t, "service proof"), seals.Draw(t, "signature"),
 			}
 		}),
 		rapid.Custom(func(t *rapid.T) Event {
-			return UpdateService{heads.Draw(t, "head"), hashes.Draw(t, "protx"), addresses(1).Draw(t, "addresses"), signatures.Draw(t, "signature")}
+			return UpdateService{heads.Draw(t, "head"), hashes.Draw(t, "protx"), addresses(1).Draw(t, "addresses"), endpoints.Draw(t, "platform"), signatures.Draw(t, "signature")}
 		}),
 		rapid.Custom(func(t *rapid.T) Event {
 			return Revoke{heads.Draw(t, "head"), hashes.Draw(t, "protx"), rapid.Uint8Max(MaxRevokeReason).Draw(t, "reason"), signatures.Draw(t, "signature")}
@@ -62,6 +63,13 @@ func fixed[T Hash | Signature | ServiceSignature | StakerKey | OperatorKey | Ser
 func texts(shortest, longest int) *rapid.Generator[string] {
 	return rapid.StringOfN(rapid.RuneFrom(printable), shortest, longest, -1)
 }
+
+// endpoints are what CheckEndpoint takes, "" for none included.
+var endpoints = rapid.Custom(func(t *rapid.T) string {
+	host := rapid.SampledFrom([]string{"a", "a-1.example.org", "127.0.0.1", "[::1]", "[2001:db8::7]"}).Draw(t, "host")
+	port := fmt.Sprint(":", rapid.IntRange(1, 65535).Draw(t, "port"))
+	return rapid.SampledFrom([]string{"", "tcp://" + host + port, "http://" + host + port + "/", "https://" + host + "/a/b?c=d", "https://" + host}).Draw(t, "endpoint")
+})
 
 func addresses(least int) *rapid.Generator[[]string] {
 	return rapid.Map(rapid.SliceOfN(texts(1, MaxAddressLength), least, MaxAddresses), noneIsNil[string])
@@ -104,7 +112,10 @@ func TestRoundTrips(t *testing.T) {
 
 func TestBlock_RoundTrips(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
-		c := Content{noneIsNil(rapid.SliceOfN(events, 0, 3).Draw(t, "events")), noneIsNil(rapid.SliceOfN(certificates, 0, 3).Draw(t, "certificates"))}
+		c := Content{
+			noneIsNil(rapid.SliceOfN(events, 0, 3).Draw(t, "events")), noneIsNil(rapid.SliceOfN(finalCommitments, 0, 3).Draw(t, "commitments")),
+			noneIsNil(rapid.SliceOfN(certificates, 0, 3).Draw(t, "certificates")),
+		}
 		h := Header{rapid.Int32().Draw(t, "height"), rapid.Uint64().Draw(t, "slot"), hashes.Draw(t, "parent"), hashes.Draw(t, "root"), c.Hash(), seals.Draw(t, "signature")}
 		roundTrip(t, Block{h, c}, ParseBlock)
 	})

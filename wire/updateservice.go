@@ -12,11 +12,13 @@ const (
 //	size  field
 //	  73  head, see Event; the record is ProTxHash
 //	   1  number of addresses, then each as 1 length byte and ASCII
+//	   1  length of Platform, then as many bytes of ASCII
 //	  96  Signature  by the operator key over SignHash
 type UpdateService struct {
 	EventHead
 	ProTxHash Hash
 	Addresses []string // 1..MaxAddresses multiaddresses, unverified
+	Platform  string   // endpoint of an evonode's platform service, see CheckEndpoint; "" for none
 	Signature Signature
 }
 
@@ -34,12 +36,18 @@ func (e UpdateService) Record() Hash { return e.ProTxHash }
 func (e UpdateService) Bytes() []byte { return append(e.body(), e.Signature[:]...) }
 
 func (e UpdateService) body() []byte {
-	return appendAddresses(appendEventHead(e.Kind(), e.EventHead, e.ProTxHash), e.Addresses)
+	return appendText(appendAddresses(appendEventHead(e.Kind(), e.EventHead, e.ProTxHash), e.Addresses), e.Platform)
 }
 
 // SignHash is what the operator key signs.
 func (e UpdateService) SignHash() Hash { return eventHash(e.body()) }
 
 func readUpdateService(r *reader, h EventHead, record Hash) UpdateService {
-	return UpdateService{EventHead: h, ProTxHash: record, Addresses: r.addresses(1, MaxAddresses, MaxAddressLength), Signature: r.signature()}
+	return UpdateService{
+		EventHead: h,
+		ProTxHash: record,
+		Addresses: r.addresses(1, MaxAddresses, MaxAddressLength),
+		Platform:  r.endpoint(),
+		Signature: r.signature(),
+	}
 }

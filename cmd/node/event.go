@@ -67,6 +67,9 @@ func printEvent(w io.Writer, e node.EventInfo) error {
 	for _, a := range e.Addresses {
 		lines = append(lines, [2]string{"address", a})
 	}
+	if e.Platform != "" {
+		lines = append(lines, [2]string{"platform", e.Platform})
+	}
 	if e.Amount > 0 {
 		lines = append(lines, [2]string{"amount", strconv.FormatUint(e.Amount, 10)})
 	}

@@ -28,6 +28,7 @@ type signing struct {
 	node                      string // ProTxHash, or name in the genesis
 	sequence, amount          positive
 	addresses                 []string
+	platform                  string // endpoint
 	reason                    string
 	evo                       bool
 	submit, asJSON            bool
@@ -67,6 +68,7 @@ const (
 	nodeFlag     = "node"
 	amountFlag   = "amount"
 	addressFlag  = "address"
+	platformFlag = "platform"
 	reasonFlag   = "reason"
 	evoFlag      = "evo"
 )
@@ -141,6 +143,8 @@ func (s *signing) flag(c *cobra.Command, name string, required bool) {
 		f.Var(&s.amount, name, "stake, in units of the genesis"+mark)
 	case addressFlag:
 		f.StringSliceVar(&s.addresses, name, nil, fmt.Sprintf("multiaddress that peers reach the node at; may be given %d times%s", wire.MaxAddresses, mark))
+	case platformFlag:
+		f.StringVar(&s.platform, name, "", "endpoint of an evonode's platform service: tcp://host:port, http://.. or https://.."+mark)
 	case reasonFlag:
 		f.StringVar(&s.reason, name, node.RevokeReasons[0], strings.Join(node.RevokeReasons[:], ", "))
 	case evoFlag:
@@ -161,7 +165,7 @@ address it starts PoSe-banned, until an update-service names one.`,
     --amount 1000 --address /ip4/203.0.113.7/tcp/19850 --submit
   proctor event register --staker-key staker.key --operator-key operator.key --service-key service.key \
     --amount 250 --evo --sequence 1 --json`,
-	}, stakerKind, []string{stakerFlag, operatorFlag, serviceFlag, amountFlag, addressFlag, evoFlag},
+	}, stakerKind, []string{stakerFlag, operatorFlag, serviceFlag, amountFlag, addressFlag, platformFlag, evoFlag},
 		[]string{stakerFlag, operatorFlag, serviceFlag, amountFlag}, (*signing).register)
 }
 
@@ -181,10 +185,11 @@ func eventUpdateServiceCommand() *cobra.Command {
 	return s.command(&cobra.Command{
 		Use:   "update-service",
 		Short: "Sign where a service node is reached; revives it from a PoSe ban",
-		Long: `Sign the addresses at which a service node is reached. They replace those it had. A
+		Long: `Sign the addresses at which a service node is reached, and the endpoint of an evonode's
+platform service. They replace those it had: what is left out it has no more. A
 PoSe-banned node is revived, its score is 0 again.`,
 		Example: `  proctor event update-service --node evo-1 --operator-key operator.key --address /ip4/203.0.113.7/tcp/19850 --submit`,
-	}, "service node", []string{operatorFlag, nodeFlag, addressFlag}, []string{operatorFlag, nodeFlag, addressFlag}, (*signing).updateService)
+	}, "service node", []string{operatorFlag, nodeFlag, addressFlag, platformFlag}, []string{operatorFlag, nodeFlag, addressFlag}, (*signing).updateService)
 }
 
 func eventRevokeCommand() *cobra.Command {
@@ -225,9 +230,12 @@ func (s *signing) register(ctx context.Context) (wire.Event, error) {
 	if err := s.checkAddresses(0); err != nil {
 		return nil, err
 	}
+	if s.platform != "" && !s.evo {
+		return nil, fmt.Errorf("--%s: a regular masternode has no platform service, give --%s too", platformFlag, evoFlag)
+	}
 	e := wire.Register{
 		Staker: wire.StakerKey(public(staker)), Evo: s.evo, OperatorKey: wire.OperatorKey(operator.PublicKey().Bytes()),
-		ServiceKey: wire.ServiceKey(public(service)), Addresses: s.addresses, Amount: uint64(s.amount),
+		ServiceKey: wire.ServiceKey(public(service)), Addresses: s.addresses, Platform: s.platform, Amount: uint64(s.amount),
 	}
 	if e.EventHead, err = s.head(ctx, "staker", e.Staker.String()); err != nil {
 		return nil, err
@@ -277,7 +285,7 @@ func (s *signing) updateService(ctx context.Context) (wire.Event, error) {
 	if err := s.checkAddresses(1); err != nil {
 		return nil, err
 	}
-	e := wire.UpdateService{Addresses: s.addresses}
+	e := wire.UpdateService{Addresses: s.addresses, Platform: s.platform}
 	if e.ProTxHash, err = s.proTxHash(); err != nil {
 		return nil, err
 	}
@@ -334,6 +342,7 @@ func signed(key ed25519.PrivateKey, hash wire.Hash) wire.ServiceSignature {
 	return wire.ServiceSignature(ed25519.Sign(key, hash[:]))
 }
 
+// checkAddresses checks all that says where a node is reached.
 func (s *signing) checkAddresses(least int) error {
 	if n := len(s.addresses); n < least || n > wire.MaxAddresses {
 		return fmt.Errorf("--%s: %d addresses, want %d to %d", addressFlag, n, least, wire.MaxAddresses)
@@ -345,6 +354,9 @@ func (s *signing) checkAddresses(least int) error {
 		if _, err := multiaddr.NewMultiaddr(a); err != nil {
 			return fmt.Errorf("--%s: %q is no multiaddress such as /ip4/203.0.113.7/tcp/19850: %w", addressFlag, a, err)
 		}
+	}
+	if err := wire.CheckEndpoint(s.platform); err != nil {
+		return fmt.Errorf("--%s: %w", platformFlag, err)
 	}
 	return nil
 }
