@@ -50,6 +50,7 @@ finish() {
 	trap - EXIT
 	if [ -e "$work/network/compose.env" ]; then
 		if [ $code != 0 ]; then
+			cat "$work/request" >&2 2>/dev/null || true
 			"${compose[@]}" ps >&2 || true
 			"${compose[@]}" logs --no-color --tail=60 >&2 || true
 		fi
