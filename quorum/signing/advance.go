@@ -39,6 +39,8 @@ func (p *Pool) Advance(height int32, quorums []*Quorum) (a Advanced) {
 			delete(p.votes, id)
 		}
 	}
+	a.Recovered = slices.DeleteFunc(p.evicted, func(id wire.Hash) bool { _, back := p.recovered[id]; return back })
+	p.evicted = nil
 	for _, id := range slices.SortedFunc(maps.Keys(p.recovered), compareHashes) {
 		if int64(height)-int64(p.recovered[id].height) > VoteBlocks {
 			a.Recovered = append(a.Recovered, id)

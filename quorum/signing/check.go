@@ -81,7 +81,7 @@ func (p *Pool) settle(s *session, r result, c *Checked) {
 		}
 	}
 	if r.recovered != nil {
-		p.decide(*r.recovered)
+		p.decide(*r.recovered, p.height)
 		c.Recovered = append(c.Recovered, *r.recovered)
 	}
 }

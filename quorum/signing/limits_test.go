@@ -2,6 +2,7 @@ package signing
 
 import (
 	"errors"
+	"slices"
 	"testing"
 
 	"github.com/proctornet/proctor/wire"
@@ -116,6 +117,15 @@ func TestPool_Limits(t *testing.T) {
 	want(t, "recovered, one too many", p.AddRecovered(f.expected(t, request(6, 1))), Taken)
 	if _, kept := p.Recovered(request(5, 1).ID); kept || len(p.recovered) != 1 {
 		t.Error("the oldest must go")
+	}
+	if a := p.Advance(tip+2, quorums); !slices.Equal(a.Recovered, []wire.Hash{request(5, 1).ID}) {
+		t.Errorf("the next block forgets %v, want what made room", a.Recovered)
+	}
+	for _, id := range []byte{5, 6} {
+		want(t, "recovered once more", p.AddRecovered(f.expected(t, request(id, 1))), Taken)
+	}
+	if a := p.Advance(tip+3, quorums); !slices.Equal(a.Recovered, []wire.Hash{request(5, 1).ID}) {
+		t.Errorf("the next block forgets %v, want only what did not come back", a.Recovered)
 	}
 	for i := range 3 {
 		p.RestoreFault(Fault{Kind: Equivocation, Member: wire.Hash{byte(i)}, Height: int32(i)})

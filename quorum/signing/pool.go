@@ -38,6 +38,7 @@ type Pool struct {
 	sessions  map[wire.Hash]map[wire.Hash]*session // by request and quorum
 	votes     map[wire.Hash]Vote                   // by request
 	recovered map[wire.Hash]decision               // by request
+	evicted   []wire.Hash                          // requests whose signatures made room; Advance reports them
 	conflicts map[wire.Hash]Contradiction
 	faults    map[faultKey]Fault
 }

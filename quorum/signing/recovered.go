@@ -57,13 +57,16 @@ func (p *Pool) AddRecovered(r wire.RecoveredSig) Verdict {
 	return p.KeepRecovered(r)
 }
 
-// KeepRecovered is AddRecovered for one that Quorum.Verify found good, and for
-// those that were stored.
-func (p *Pool) KeepRecovered(r wire.RecoveredSig) Verdict {
+// KeepRecovered is AddRecovered for one that Quorum.Verify found good.
+func (p *Pool) KeepRecovered(r wire.RecoveredSig) Verdict { return p.RestoreRecovered(r, p.height) }
+
+// RestoreRecovered is KeepRecovered for one that was stored, with the tip when
+// it came.
+func (p *Pool) RestoreRecovered(r wire.RecoveredSig, height int32) Verdict {
 	d, decided := p.recovered[r.ID]
 	switch {
 	case !decided:
-		p.decide(r)
+		p.decide(r, height)
 		return Taken.Verdict()
 	case d.MessageHash == r.MessageHash:
 		return Duplicate.Verdict()
@@ -74,14 +77,15 @@ func (p *Pool) KeepRecovered(r wire.RecoveredSig) Verdict {
 }
 
 // decide ends the sessions of a request.
-func (p *Pool) decide(r wire.RecoveredSig) {
-	p.recovered[r.ID] = decision{r, p.height}
+func (p *Pool) decide(r wire.RecoveredSig, height int32) {
+	p.recovered[r.ID] = decision{r, height}
 	delete(p.sessions, r.ID)
 	if len(p.recovered) > p.limits.recovered {
 		oldest := slices.MinFunc(slices.Collect(maps.Values(p.recovered)), func(a, b decision) int {
 			return cmp.Or(cmp.Compare(a.height, b.height), bytes.Compare(a.ID[:], b.ID[:]))
 		})
 		p.forget(oldest.ID)
+		p.evicted = append(p.evicted, oldest.ID)
 	}
 }
 

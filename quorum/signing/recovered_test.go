@@ -44,3 +44,15 @@ func TestPool_Recovered(t *testing.T) {
 		t.Errorf("forgot %v, conflicts %v", got.Recovered, p.Conflicts())
 	}
 }
+
+func TestPool_RestoredSignaturesKeepTheirAge(t *testing.T) {
+	f := fixtureOf(t, 5, 3, "a")
+	p, r := NewPool(f.llmq, f.members[0]), f.expected(t, request(1, 1))
+	want(t, "restored", p.RestoreRecovered(r, tip-VoteBlocks), Taken)
+	if got := p.Advance(tip, nil); len(got.Recovered) != 0 {
+		t.Error("forgotten a block early")
+	}
+	if got := p.Advance(tip+1, nil); !slices.Equal(got.Recovered, []wire.Hash{r.ID}) {
+		t.Errorf("forgotten: %v, want it", got.Recovered)
+	}
+}

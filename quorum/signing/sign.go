@@ -2,6 +2,7 @@ package signing
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 
 	"github.com/proctornet/proctor/bls"
@@ -94,6 +95,17 @@ func (p *Pool) sends(s *session) (list []Send) {
 		}
 	}
 	return list
+}
+
+// Retire ends our part in a request: no further recovery member gets our share.
+// The vote stands, and Sign takes the request up again.
+func (p *Pool) Retire(id wire.Hash) {
+	for _, quorum := range slices.SortedFunc(maps.Keys(p.sessions[id]), compareHashes) {
+		s := p.sessions[id][quorum]
+		if s.own = nil; s.sponsor.IsZero() {
+			p.close(s)
+		}
+	}
 }
 
 // openOwn makes room for a request of ours by closing the oldest session that

@@ -142,3 +142,31 @@ func TestPool_FallsBack(t *testing.T) {
 		t.Errorf("sent %+v of what is decided", a.Sends)
 	}
 }
+
+func TestPool_RetireStopsOurShare(t *testing.T) {
+	f := fixtureOf(t, 5, 3, "a")
+	quorums := []*Quorum{f.quorum(t)}
+	p, r := f.pool(t, 0), request(1, 1)
+	first, err := p.Sign(f.mined.Hash, r, f.sign(0))
+	if err != nil {
+		t.Fatal(err)
+	}
+	want(t, "a share of another", p.AddShare(f.share(1, request(2, 1)), peer(1)), Taken)
+	p.Retire(r.ID)
+	p.Retire(request(3, 1).ID) // unknown
+	for h := range int32(3) {
+		if a := p.Advance(tip+1+h, quorums); len(a.Sends) != 0 {
+			t.Errorf("%d blocks later our share goes to %d more", h+1, len(a.Sends))
+		}
+	}
+	if got := len(p.all()); got != 1 {
+		t.Errorf("%d sessions, want only the other request's", got)
+	}
+	again, err := p.Sign(f.mined.Hash, r, f.sign(0))
+	if err != nil || again.Fresh || again.Share != first.Share {
+		t.Errorf("taken up again: %+v, %v; want the same share by the same vote", again, err)
+	}
+	if _, err := p.Sign(f.mined.Hash, request(1, 2), f.sign(0)); !errors.Is(err, ErrVoted) {
+		t.Errorf("another message after it: %v, want %v", err, ErrVoted)
+	}
+}
