@@ -4,6 +4,7 @@ import (
 	"github.com/proctornet/proctor/chain"
 	"github.com/proctornet/proctor/inventory"
 	"github.com/proctornet/proctor/quorum/dkg"
+	"github.com/proctornet/proctor/quorum/signing"
 	"github.com/proctornet/proctor/state"
 	"github.com/proctornet/proctor/trie"
 	"github.com/proctornet/proctor/uptime"
@@ -34,9 +35,12 @@ type Snapshot struct {
 	Sessions   []*dkg.Roster                  // whose messages are taken, at most one of a type
 	DKG        []dkg.Status                   // of Sessions, as they stood when the tip was new
 	Minable    trie.Map[wire.FinalCommitment] // by state.QuorumKey: the best that no block carries yet
-	Signatures trie.Map[wire.RecoveredSig]    // of quorums, by signatureKey
+	Signatures trie.Map[wire.RecoveredSig]    // of quorums, see Signature
 	Requests   trie.Map[BanRequest]           // of ours, by ProTxHash
 	Endpoints  trie.Map[Endpoint]             // platform endpoints that we watch, by ProTxHash
+
+	Contradictions trie.Map[signing.Contradiction] // of quorums that signed two things for one request, by signatureKey
+	ShareFaults    []signing.Fault                 // of members, proven
 
 	Refusals inventory.Refusals
 	Deferred int // bans that wait until they can be judged
