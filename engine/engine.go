@@ -14,6 +14,8 @@ import (
 	"github.com/proctornet/proctor/inventory"
 	"github.com/proctornet/proctor/params"
 	"github.com/proctornet/proctor/quorum"
+	"github.com/proctornet/proctor/quorum/dkg"
+	"github.com/proctornet/proctor/quorum/signing"
 	"github.com/proctornet/proctor/state"
 	"github.com/proctornet/proctor/trie"
 	"github.com/proctornet/proctor/uptime"
@@ -37,6 +39,10 @@ type Config struct {
 	// Verify checks Ed25519 signatures; default ed25519.Verify. A simulation
 	// of many nodes checks each only once with it.
 	Verify chain.Verifier
+
+	// Watch follows the sessions of quorums as an observer. A service node does
+	// anyway.
+	Watch bool
 
 	// DryRun keeps the accounts of peers and writes their bans down, but
 	// carries no ban out. The operator's own are.
@@ -64,7 +70,15 @@ type Engine struct {
 
 	bodies map[wire.Hash]wire.Block // of blocks that are not on our branch
 
-	keyShares map[wire.Hash]keyShare // of mined quorums, by state.QuorumKey
+	keyShares map[wire.Hash]keyShare          // of mined quorums, by state.QuorumKey
+	rosters   recent[*dkg.Roster]             // by state.QuorumKey; nil where members are too few
+	verified  recent[bool]                    // ids of final commitments that are good
+	minable   trie.Map[wire.FinalCommitment]  // by state.QuorumKey: the best that no block carries
+	sessions  []*session                      // ascending by base and type
+	stored    map[wire.Hash][]wire.DKGMessage // of an earlier run, by state.QuorumKey, until we are synced
+	attended  wire.Hash                       // the tip that sessions have moved on to
+	shown     shownSessions
+	unreached map[wire.Hash]int // fellow members: failed probes in a row
 
 	proofs           uptime.Book
 	votes            *quorum.Votes
@@ -80,6 +94,15 @@ type Engine struct {
 	served           wire.Hash                        // the tip our duties are done at
 	leftover         []int32                          // heights of undo records that no block needs; of Restore only
 	written          standing                         // what the database says of where we stand
+
+	signers        []*signer                       // one of each type of quorum that runs
+	signatures     trie.Map[wire.RecoveredSig]     // of quorums, by signatureKey
+	contradictions trie.Map[signing.Contradiction] // by signatureKey
+	shareFaults    []signing.Fault                 // of members of quorums; never changed in place
+	stirred        [32]byte                        // see stir
+	followed       wire.Hash                       // the tip that the signers stand at
+	requests       trie.Map[BanRequest]            // by ProTxHash
+	pursued        wire.Hash                       // the tip that they were pursued at
 
 	confidence confidence
 	doubt      doubt
@@ -104,6 +127,7 @@ func New(c Config) (*Engine, *Effects, error) {
 		return nil, nil, err
 	}
 	e.branch = Branch{e.newLink(e.tree.Tip(), wire.Block{}, e.state, state.Diff{})}
+	e.signers = e.newSigners()
 	if err := e.checkKeys(); err != nil {
 		return nil, nil, err
 	}
@@ -128,6 +152,9 @@ func blank(c Config) (*Engine, error) {
 		tree:        chain.New(c.Genesis, chain.WithVerifier(c.Verify)),
 		bodies:      make(map[wire.Hash]wire.Block),
 		keyShares:   make(map[wire.Hash]keyShare),
+		rosters:     newRecent[*dkg.Roster](maxRosters),
+		verified:    newRecent[bool](maxVerified),
+		unreached:   make(map[wire.Hash]int),
 		votes:       quorum.NewVotes(),
 		checkpoints: quorum.NewCheckpoints(),
 		cases:       make(map[caseID]quorum.Case),
@@ -188,6 +215,16 @@ func (e *Engine) Snapshot() *Snapshot {
 		Votes:       e.heardVotes,
 		Checkpoints: e.heardCheckpoints,
 
+		Rosters:        e.lastRosters(),
+		Sessions:       e.shown.rosters,
+		DKG:            e.shown.status,
+		BadVotes:       e.shown.badVotes,
+		Minable:        e.minable,
+		Signatures:     e.signatures,
+		Contradictions: e.contradictions,
+		ShareFaults:    e.shareFaults,
+		Requests:       e.requests,
+
 		Refusals:  e.refused.Items(),
 		Deferred:  e.waiting.Deferred(),
 		Wanted:    e.waiting.Wanted(),
@@ -208,6 +245,7 @@ func (e *Engine) Step(in Input, t Ticket, out *Effects) {
 	e.take(in, t, out)
 	if out.Fatal == nil {
 		e.duties(out)
+		e.signing(out)
 		e.putMeta(out)
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"github.com/proctornet/proctor/chain"
 	"github.com/proctornet/proctor/inventory"
 	"github.com/proctornet/proctor/quorum/dkg"
+	"github.com/proctornet/proctor/quorum/signing"
 	"github.com/proctornet/proctor/state"
 	"github.com/proctornet/proctor/trie"
 	"github.com/proctornet/proctor/uptime"
@@ -31,12 +32,17 @@ type Snapshot struct {
 	Votes       trie.Map[wire.Vote]         // by voteID
 	Checkpoints trie.Map[[]wire.Checkpoint] // by checkpointID
 
-	Sessions   []*dkg.Roster                  // whose messages are taken, at most one of a type
+	Rosters    []*dkg.Roster                  // of sessions whose final commitments are taken
+	Sessions   []*dkg.Roster                  // whose messages are taken, at most one of a type; none if we do not follow them
 	DKG        []dkg.Status                   // of Sessions, as they stood when the tip was new
+	BadVotes   []BadVote                      // of ours, in the sessions that we follow
 	Minable    trie.Map[wire.FinalCommitment] // by state.QuorumKey: the best that no block carries yet
-	Signatures trie.Map[wire.RecoveredSig]    // of quorums, by signatureKey
+	Signatures trie.Map[wire.RecoveredSig]    // of quorums, see Signature
 	Requests   trie.Map[BanRequest]           // of ours, by ProTxHash
 	Endpoints  trie.Map[Endpoint]             // platform endpoints that we watch, by ProTxHash
+
+	Contradictions trie.Map[signing.Contradiction] // of quorums that signed two things for one request, by signatureKey
+	ShareFaults    []signing.Fault                 // of members, proven
 
 	Refusals inventory.Refusals
 	Deferred int // bans that wait until they can be judged
