@@ -28,6 +28,9 @@ const (
 	CodeInternal = -32603 // our fault
 )
 
+// CodeNotFound is Dash's code of a parameter that names nothing there is.
+const CodeNotFound = -8
+
 // Error is a failed call as the caller sees it.
 type Error struct {
 	Code    int    `json:"code"`
@@ -39,6 +42,11 @@ func (e *Error) Error() string { return e.Message }
 // Invalid is an error in the caller's parameters.
 func Invalid(format string, args ...any) error {
 	return &Error{CodeParams, fmt.Sprintf(format, args...)}
+}
+
+// NotFound is an error in parameters that name nothing there is.
+func NotFound(format string, args ...any) error {
+	return &Error{CodeNotFound, fmt.Sprintf(format, args...)}
 }
 
 // call is one request.
@@ -182,6 +190,13 @@ func (p Params) Text(i int, what string) (string, error) {
 func (p Params) Height(i int, what string) (int32, error) {
 	var v int32
 	err := p.decode(i, what, "a whole number of 32 bits", &v)
+	return v, err
+}
+
+// Bool returns parameter i, true or false; what names it in errors.
+func (p Params) Bool(i int, what string) (bool, error) {
+	var v bool
+	err := p.decode(i, what, "true or false", &v)
 	return v, err
 }
 

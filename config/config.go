@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/pelletier/go-toml/v2"
@@ -28,6 +29,7 @@ type Config struct {
 	OperatorKey string  `toml:"operator_key"`
 	ProTxHash   string  `toml:"protx_hash"`
 	Penalties   string  `toml:"penalties"`
+	Watch       bool    `toml:"watch_quorums"`
 	P2P         P2P     `toml:"p2p"`
 	API         API     `toml:"api"`
 	Metrics     Metrics `toml:"metrics"`
@@ -87,6 +89,7 @@ type Setting struct {
 
 	text func(*Config) *string   // where it is stored, if it is one text
 	list func(*Config) *[]string // or if it is a list
+	flag func(*Config) *bool     // or if it is true or false
 	path bool                    // names a file or directory
 	none bool                    // a path that may be empty, for no file
 }
@@ -101,6 +104,7 @@ func Settings() []Setting {
 		{Key: "operator_key", Help: "file of the BLS operator key, mode 0600; empty for a node that never votes", path: true, none: true, text: func(c *Config) *string { return &c.OperatorKey }},
 		{Key: "protx_hash", Help: "service node this is, 64 hex digits; empty for an observer", text: func(c *Config) *string { return &c.ProTxHash }},
 		{Key: "penalties", Help: "enforce, or dry-run: peers' offences are counted and shown, and nobody is refused for them", text: func(c *Config) *string { return &c.Penalties }},
+		{Key: "watch_quorums", Help: "true, or false: follow how quorums are made, also those that this node is no member of", flag: func(c *Config) *bool { return &c.Watch }},
 		{Key: "p2p.listen", Help: "multiaddresses to listen on", list: func(c *Config) *[]string { return &c.P2P.Listen }},
 		{Key: "p2p.bootstrap", Help: "multiaddresses of peers to connect to, ending in /p2p/ID", list: func(c *Config) *[]string { return &c.P2P.Bootstrap }},
 		{Key: "p2p.announce", Help: "multiaddresses told to peers; empty for those listened on", list: func(c *Config) *[]string { return &c.P2P.Announce }},
@@ -119,21 +123,31 @@ func (s Setting) Env() string {
 
 // Value returns the setting in c as text; the entries of a list are joined by commas.
 func (s Setting) Value(c *Config) string {
-	if s.text != nil {
+	switch {
+	case s.text != nil:
 		return *s.text(c)
+	case s.flag != nil:
+		return strconv.FormatBool(*s.flag(c))
+	default:
+		return strings.Join(*s.list(c), ",")
 	}
-	return strings.Join(*s.list(c), ",")
 }
 
-func (s Setting) set(c *Config, value string) {
+func (s Setting) set(c *Config, value string) error {
 	switch {
 	case s.text != nil:
 		*s.text(c) = value
+	case s.flag != nil:
+		if value != "true" && value != "false" {
+			return fmt.Errorf("config: %s: %.80q is neither true nor false", s.Key, value)
+		}
+		*s.flag(c) = value == "true"
 	case value == "":
 		*s.list(c) = nil
 	default:
 		*s.list(c) = strings.Split(value, ",")
 	}
+	return nil
 }
 
 // Source is where a value that stands over the file's comes from.
@@ -165,7 +179,7 @@ func Load(path string, over Source) (Config, error) {
 	}
 	for _, s := range Settings() {
 		if v := s.Value(&c); s.path && v != "" && !filepath.IsAbs(v) {
-			s.set(&c, filepath.Join(dir, v))
+			*s.text(&c) = filepath.Join(dir, v)
 		}
 	}
 	return c, nil
@@ -200,6 +214,8 @@ func wanted(key []string) string {
 		return "a table of keys"
 	case settings[i].list != nil:
 		return "a list of texts in quotes"
+	case settings[i].flag != nil:
+		return "true or false"
 	default:
 		return "a text in quotes"
 	}
@@ -225,11 +241,15 @@ func (c *Config) overrule(over Source) error {
 		if i < 0 {
 			return fmt.Errorf("config: environment variable %s sets no key; known: %s", name, knownKeys())
 		}
-		settings[i].set(c, value)
+		if err := settings[i].set(c, value); err != nil {
+			return err
+		}
 	}
 	for _, s := range settings {
 		if value, given := over.Flags[s.Key]; given {
-			s.set(c, value)
+			if err := s.set(c, value); err != nil {
+				return err
+			}
 		}
 	}
 	return nil

@@ -43,6 +43,7 @@ var other = map[string]string{
 	"operator_key":   "/other/operator",
 	"protx_hash":     strings.Repeat("ab", 32),
 	"penalties":      "dry-run",
+	"watch_quorums":  "true",
 	"p2p.listen":     "/ip4/127.0.0.1/tcp/1,/ip4/127.0.0.1/udp/1/quic-v1",
 	"p2p.bootstrap":  somePeer,
 	"p2p.announce":   "/dns4/example.org/tcp/1",
@@ -59,8 +60,14 @@ func TestSettings_AreComplete(t *testing.T) {
 		if s.Help == "" {
 			t.Errorf("%s has no help", s.Key)
 		}
-		if (s.text == nil) == (s.list == nil) {
-			t.Errorf("%s must be a text or a list", s.Key)
+		kinds := 0
+		for _, is := range []bool{s.text != nil, s.list != nil, s.flag != nil} {
+			if is {
+				kinds++
+			}
+		}
+		if kinds != 1 {
+			t.Errorf("%s must be a text, a list or true or false", s.Key)
 		}
 		if want := "PROCTOR_" + strings.NewReplacer(".", "_").Replace(strings.ToUpper(s.Key)); s.Env() != want {
 			t.Errorf("%s is set by %s, want %s", s.Key, s.Env(), want)
@@ -149,6 +156,7 @@ func TestLoad_Precedence(t *testing.T) {
 				"network":        {"regtest", "dash-testnet", "dash-mainnet"},
 				"protx_hash":     {strings.Repeat("01", 32), strings.Repeat("02", 32), strings.Repeat("03", 32)},
 				"penalties":      {"dry-run", "enforce", "dry-run"},
+				"watch_quorums":  {"true", "false", "true"},
 				"p2p.listen":     {"/ip4/1.1.1.1/tcp/1", "/ip4/2.2.2.2/tcp/2", "/ip4/3.3.3.3/tcp/3"},
 				"p2p.bootstrap":  {somePeer, "/ip4/2.2.2.2" + somePeer[len("/ip4/127.0.0.1"):], "/ip4/3.3.3.3" + somePeer[len("/ip4/127.0.0.1"):]},
 				"p2p.announce":   {"/ip4/1.1.1.1/tcp/1", "/ip4/2.2.2.2/tcp/2", "/ip4/3.3.3.3/tcp/3"},
@@ -166,6 +174,9 @@ func TestLoad_Precedence(t *testing.T) {
 			value := any(v[0])
 			if s.list != nil {
 				value = strings.Split(v[0], ",")
+			}
+			if s.flag != nil {
+				value = v[0] == "true"
 			}
 			if deep {
 				only[section] = map[string]any{key: value}
@@ -272,6 +283,9 @@ func TestLoad_Errors(t *testing.T) {
 		{"date for a text", "[log]\nlevel = 1979-05-27\n", Source{}, []string{"line 2", "log.level", "date", "want a text"}},
 		{"list for a text", "network = ['devnet']\n", Source{}, []string{"line 1", "network", "array", "want a text"}},
 		{"text for a list", "[p2p]\nlisten = '/ip4/1.1.1.1/tcp/1'\n", Source{}, []string{"line 2", "p2p.listen", "want a list of texts"}},
+		{"text for true or false", "watch_quorums = 'true'\n", Source{}, []string{"line 1", "watch_quorums", "want true or false"}},
+		{"variable neither true nor false", "", Source{Environ: []string{"PROCTOR_WATCH_QUORUMS=yes"}}, []string{"watch_quorums", `"yes"`, "neither true nor false"}},
+		{"flag neither true nor false", "", Source{Flags: map[string]string{"watch_quorums": ""}}, []string{"watch_quorums", `""`, "neither true nor false"}},
 		{"number in a list", "[p2p]\nlisten = [1]\n", Source{}, []string{"line 2", "p2p.listen", "integer", "want a list of texts"}},
 		{"number for a section", "p2p = 3\n", Source{}, []string{"line 1", "p2p", "integer", "want a table"}},
 		{"section for a text", "[network]\nx = 1\n", Source{}, []string{"line 1"}},

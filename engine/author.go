@@ -53,19 +53,21 @@ func (e *Engine) nextBlock(slot uint64) wire.Block {
 // what does not go together with those before it waits on.
 func (e *Engine) assemble(height int32) (c wire.Content) {
 	trial := wire.Block{Header: wire.Header{Height: height, StateRoot: e.state.Root()}}
+	commitments, sessions := e.commitments()
+	c.Commitments = commitments
 	stands := func(next wire.Content) bool {
 		if len(next.Bytes()) > wire.MaxBlockSize-wire.HeaderSize {
 			return false
 		}
 		trial.Content = next
-		_, _, err := e.state.Apply(trial)
+		_, _, err := e.state.Apply(trial, sessions...)
 		return err == nil
 	}
 	c.Events = fitting(nil, e.pool.list(), func(events []wire.Event) bool {
-		return len(events) <= wire.MaxBlockEvents && stands(wire.Content{Events: events})
+		return len(events) <= wire.MaxBlockEvents && stands(wire.Content{Events: events, Commitments: commitments})
 	})
 	c.Certificates = e.certificates(height, func(certs []wire.Certificate) bool {
-		return len(certs) <= wire.MaxBlockCertificates && stands(wire.Content{Events: c.Events, Certificates: certs})
+		return len(certs) <= wire.MaxBlockCertificates && stands(wire.Content{Events: c.Events, Commitments: commitments, Certificates: certs})
 	})
 	return c
 }

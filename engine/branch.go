@@ -46,6 +46,17 @@ func (b Branch) Of(height int32, hash wire.Hash) *Link {
 	return nil
 }
 
+// find returns the link of a block wherever it is, nil if it is not on the
+// branch.
+func (b Branch) find(hash wire.Hash) *Link {
+	for _, l := range b {
+		if l.Tip.Hash == hash {
+			return l
+		}
+	}
+	return nil
+}
+
 func (b Branch) last() *Link { return b[len(b)-1] }
 
 // upTo returns the part up to and including height.
@@ -129,6 +140,7 @@ func (e *Engine) adopt(fork int32, links []*Link, out *Effects) {
 	}
 	e.trim(out)
 	e.settleTip(out)
+	e.settleMinable(undone, out)
 	e.takeBack(undone)
 	e.spareCertificates(undone)
 }
@@ -183,13 +195,27 @@ func (e *Engine) redo(l *Link, out *Effects) {
 	e.dropBody(l.Tip.Hash)
 	e.clearFlags(l.State, l.diff, out)
 	e.decide(l, out)
-	connected := Connected{Tip: l.Tip, Transitions: l.diff.Transitions}
+	formed := l.formed()
+	connected := Connected{
+		Tip: l.Tip, Transitions: l.diff.Transitions, Punishments: l.diff.Punishments,
+		Formed: formed, Null: len(l.Block.Commitments) - len(formed),
+	}
 	for _, c := range l.Block.Certificates {
 		connected.Waited = append(connected.Waited, l.Tip.Height-c.Height)
 	}
 	out.Connected = append(out.Connected, connected)
 	e.putMetaOf(l, out)
 	out.seam()
+}
+
+// formed lists the quorums that the block made.
+func (l *Link) formed() (quorums []state.Quorum) {
+	for _, c := range l.Block.Commitments {
+		if q, ok := l.State.Quorum(c.Type, c.QuorumHash); ok {
+			quorums = append(quorums, q)
+		}
+	}
+	return quorums
 }
 
 // trim forgets what lies so deep that it is never needed again.

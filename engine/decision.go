@@ -11,15 +11,50 @@ import (
 // maxDecisions is how many decisions about one node are kept; the oldest go.
 const maxDecisions = 256
 
-// Decision is what one block changed about one node's service, and why: what
-// `explain` prints.
+// Decision is what one block changed about one node's service or PoSe score,
+// and why: what `explain` prints.
 type Decision struct {
 	Height      int32              `json:"height"`
 	BlockHash   wire.Hash          `json:"block_hash"`
 	Slot        uint64             `json:"slot"`
 	Transitions []state.Transition `json:"transitions"`      // in the order of the block
 	Voters      []Voter            `json:"voters,omitempty"` // of the certificate, in the order of the draw
-	After       *state.Node        `json:"after,omitempty"`  // nil if the node is gone
+	Punishments []Failure          `json:"punishments,omitempty"`
+	After       *state.Node        `json:"after,omitempty"` // nil if the node is gone
+}
+
+// Failure is a punishment for a session that found the node not valid.
+type Failure struct {
+	state.Punishment
+	Type    wire.LLMQType `json:"llmq_type"`
+	Quorum  wire.Hash     `json:"quorum_hash"`
+	Base    int32         `json:"quorum_height"`
+	Mined   int32         `json:"mined_height"`
+	Index   int           `json:"index"` // of the node in the quorum
+	Members int           `json:"members"`
+	Valid   int           `json:"valid"`
+	Signers int           `json:"signers"`
+}
+
+// failures are the punishments of the block with the quorums that brought
+// them. Package state punishes in the order of the commitments and their
+// members, and passes over those that left the registry.
+func (l *Link) failures() (list []Failure) {
+	left := l.diff.Punishments
+	for _, q := range l.formed() {
+		c := q.Commitment
+		for i, proTx := range q.Members {
+			if c.ValidMembers.Has(i) || len(left) == 0 || left[0].ProTxHash != proTx {
+				continue
+			}
+			list = append(list, Failure{
+				Punishment: left[0], Type: q.Type(), Quorum: q.Hash(), Base: q.Base, Mined: q.Mined,
+				Index: i, Members: len(q.Members), Valid: c.ValidMembers.Count(), Signers: c.Signers.Count(),
+			})
+			left = left[1:]
+		}
+	}
+	return list
 }
 
 // Voter is one tester behind a certificate.
@@ -29,20 +64,28 @@ type Voter struct {
 	Evidence  *wire.Evidence `json:"evidence,omitempty"` // what it says it saw
 }
 
-// decide keeps why the block of l changed service states.
+// decide keeps why the block of l changed service states and PoSe scores.
 func (e *Engine) decide(l *Link, out *Effects) {
 	decisions := make(map[wire.Hash]*Decision)
 	var order []wire.Hash
-	for _, t := range l.diff.Transitions {
-		d, had := decisions[t.ProTxHash]
+	about := func(proTx wire.Hash) *Decision {
+		d, had := decisions[proTx]
 		if !had {
 			d = &Decision{Height: l.Tip.Height, BlockHash: l.Tip.Hash, Slot: l.Tip.Slot}
-			decisions[t.ProTxHash] = d
-			order = append(order, t.ProTxHash)
-			if n, ok := l.State.Node(t.ProTxHash); ok {
+			decisions[proTx] = d
+			order = append(order, proTx)
+			if n, ok := l.State.Node(proTx); ok {
 				d.After = &n
 			}
 		}
+		return d
+	}
+	for _, f := range l.failures() {
+		d := about(f.ProTxHash)
+		d.Punishments = append(d.Punishments, f)
+	}
+	for _, t := range l.diff.Transitions {
+		d := about(t.ProTxHash)
 		d.Transitions = append(d.Transitions, t)
 		if t.Cause.Answer != 0 {
 			d.Voters = e.voters(t)

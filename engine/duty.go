@@ -10,10 +10,12 @@ import (
 	"github.com/proctornet/proctor/wire"
 )
 
-// duties does what a service node owes at its tip: its uptime proof, the hash
-// of a block as a tester or on probation, its answers as a tester. A node that
+// duties does what a service node owes at its tip: its part in sessions, its
+// uptime proof, the hash of a block as a tester or on probation, its answers as
+// a tester. A node that
 // is not synced owes nothing: what it knows is old.
 func (e *Engine) duties(out *Effects) {
+	e.attend(out)
 	tip := e.tree.Tip()
 	if e.config.ServiceKey == nil || tip.Hash == e.served || !e.synced() {
 		return

@@ -146,7 +146,10 @@ type Effects struct {
 type Connected struct {
 	Tip         chain.Tip
 	Transitions []state.Transition
-	Waited      []int32 // of each certificate, blocks since its draw
+	Waited      []int32        // of each certificate, blocks since its draw
+	Formed      []state.Quorum // by its commitments
+	Null        int            // commitments of sessions without a result
+	Punishments []state.Punishment
 }
 
 // Alarm is something that people should look at and that no rule punishes.

@@ -14,6 +14,7 @@ import (
 	"github.com/proctornet/proctor/inventory"
 	"github.com/proctornet/proctor/params"
 	"github.com/proctornet/proctor/quorum"
+	"github.com/proctornet/proctor/quorum/dkg"
 	"github.com/proctornet/proctor/quorum/signing"
 	"github.com/proctornet/proctor/state"
 	"github.com/proctornet/proctor/trie"
@@ -38,6 +39,10 @@ type Config struct {
 	// Verify checks Ed25519 signatures; default ed25519.Verify. A simulation
 	// of many nodes checks each only once with it.
 	Verify chain.Verifier
+
+	// Watch follows the sessions of quorums as an observer. A service node does
+	// anyway.
+	Watch bool
 
 	// DryRun keeps the accounts of peers and writes their bans down, but
 	// carries no ban out. The operator's own are.
@@ -65,7 +70,15 @@ type Engine struct {
 
 	bodies map[wire.Hash]wire.Block // of blocks that are not on our branch
 
-	keyShares map[wire.Hash]keyShare // of mined quorums, by state.QuorumKey
+	keyShares map[wire.Hash]keyShare          // of mined quorums, by state.QuorumKey
+	rosters   recent[*dkg.Roster]             // by state.QuorumKey; nil where members are too few
+	verified  recent[bool]                    // ids of final commitments that are good
+	minable   trie.Map[wire.FinalCommitment]  // by state.QuorumKey: the best that no block carries
+	sessions  []*session                      // ascending by base and type
+	stored    map[wire.Hash][]wire.DKGMessage // of an earlier run, by state.QuorumKey, until we are synced
+	attended  wire.Hash                       // the tip that sessions have moved on to
+	shown     shownSessions
+	unreached map[wire.Hash]int // fellow members: failed probes in a row
 
 	proofs           uptime.Book
 	votes            *quorum.Votes
@@ -139,6 +152,9 @@ func blank(c Config) (*Engine, error) {
 		tree:        chain.New(c.Genesis, chain.WithVerifier(c.Verify)),
 		bodies:      make(map[wire.Hash]wire.Block),
 		keyShares:   make(map[wire.Hash]keyShare),
+		rosters:     newRecent[*dkg.Roster](maxRosters),
+		verified:    newRecent[bool](maxVerified),
+		unreached:   make(map[wire.Hash]int),
 		votes:       quorum.NewVotes(),
 		checkpoints: quorum.NewCheckpoints(),
 		cases:       make(map[caseID]quorum.Case),
@@ -199,6 +215,11 @@ func (e *Engine) Snapshot() *Snapshot {
 		Votes:       e.heardVotes,
 		Checkpoints: e.heardCheckpoints,
 
+		Rosters:        e.lastRosters(),
+		Sessions:       e.shown.rosters,
+		DKG:            e.shown.status,
+		BadVotes:       e.shown.badVotes,
+		Minable:        e.minable,
 		Signatures:     e.signatures,
 		Contradictions: e.contradictions,
 		ShareFaults:    e.shareFaults,

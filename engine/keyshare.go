@@ -1,7 +1,10 @@
 package engine
 
 import (
+	"bytes"
 	"fmt"
+	"maps"
+	"slices"
 
 	"github.com/proctornet/proctor/bls"
 	"github.com/proctornet/proctor/state"
@@ -57,6 +60,37 @@ func (e *Engine) keepShare(key wire.Hash, k keyShare, out *Effects) {
 	e.keyShares[key] = k
 	out.put(KindShare, key[:], k.bytes())
 }
+
+func (e *Engine) dropShare(key wire.Hash, out *Effects) {
+	delete(e.keyShares, key)
+	out.delete(KindShare, key[:])
+}
+
+// dropOldShares forgets our shares of quorums that are not among the newest of
+// their type, and of those that were never mined.
+func (e *Engine) dropOldShares(out *Effects) {
+	keep := make(map[wire.Hash]bool)
+	for _, s := range e.sessions {
+		keep[s.key] = true
+	}
+	for _, llmq := range e.state.LLMQs() {
+		left := llmq.KeepOldKeys
+		for q := range e.state.Quorums(llmq.Type) {
+			if left == 0 {
+				break
+			}
+			keep[state.QuorumKey(q.Type(), q.Hash())] = true
+			left--
+		}
+	}
+	for _, key := range slices.SortedFunc(maps.Keys(e.keyShares), compareHashes) {
+		if !keep[key] {
+			e.dropShare(key, out)
+		}
+	}
+}
+
+func compareHashes(a, b wire.Hash) int { return bytes.Compare(a[:], b[:]) }
 
 func (e *Engine) loadShares(r Records, _ meta) error {
 	return corrupt(r.Walk(KindShare, nil, func(key, value []byte) error {

@@ -1,3 +1,7 @@
 package engine
 
-func (e *Engine) probed(in Probed, out *Effects) {}
+func (e *Engine) probed(in Probed, out *Effects) {
+	if in.Probe.Service == Transport {
+		e.transportProbed(in)
+	}
+}

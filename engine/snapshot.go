@@ -32,8 +32,10 @@ type Snapshot struct {
 	Votes       trie.Map[wire.Vote]         // by voteID
 	Checkpoints trie.Map[[]wire.Checkpoint] // by checkpointID
 
-	Sessions   []*dkg.Roster                  // whose messages are taken, at most one of a type
+	Rosters    []*dkg.Roster                  // of sessions whose final commitments are taken
+	Sessions   []*dkg.Roster                  // whose messages are taken, at most one of a type; none if we do not follow them
 	DKG        []dkg.Status                   // of Sessions, as they stood when the tip was new
+	BadVotes   []BadVote                      // of ours, in the sessions that we follow
 	Minable    trie.Map[wire.FinalCommitment] // by state.QuorumKey: the best that no block carries yet
 	Signatures trie.Map[wire.RecoveredSig]    // of quorums, see Signature
 	Requests   trie.Map[BanRequest]           // of ours, by ProTxHash

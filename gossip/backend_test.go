@@ -33,6 +33,9 @@ type backend struct {
 	statuses map[engine.Peer]wire.Status
 	fetched  []engine.Fetched
 	offences []engine.Peer
+	named    []validation.Verdict // of the offences that are no bad handshakes
+	shares   []engine.Shares
+	where    map[wire.Hash]peer.AddrInfo
 	bans     []wire.PlatformBan // served to peers, in the order of a range
 	registry []peer.AddrInfo
 	reached  map[engine.Peer][]string
@@ -130,10 +133,35 @@ func (b *backend) Fetched(f engine.Fetched) { defer b.lock()(); b.fetched = appe
 
 func (b *backend) Misbehaved(p engine.Peer, v validation.Verdict) {
 	defer b.lock()()
-	if v != validation.Handshake.Verdict() {
+	switch v {
+	case validation.Handshake.Verdict():
+		b.offences = append(b.offences, p)
+	case validation.Malformed.Verdict():
+		b.named = append(b.named, v)
+	default:
 		panic(fmt.Sprintf("misbehaviour with verdict %v", v))
 	}
-	b.offences = append(b.offences, p)
+}
+
+func (b *backend) RegisteredAs(key wire.ServiceKey) (wire.Hash, bool) {
+	defer b.lock()()
+	for node, k := range b.keys {
+		if k == key {
+			return node, true
+		}
+	}
+	return wire.Hash{}, false
+}
+
+func (b *backend) Where(node wire.Hash) (peer.AddrInfo, bool) {
+	defer b.lock()()
+	i, ok := b.where[node]
+	return i, ok
+}
+
+func (b *backend) Shares(p engine.Peer, node wire.Hash, shares wire.SigShares) {
+	defer b.lock()()
+	b.shares = append(b.shares, engine.Shares{From: p, ProTxHash: node, Shares: shares})
 }
 
 func (b *backend) BanSummary() wire.BanSummary { defer b.lock()(); return summary(b.bans) }

@@ -8,7 +8,6 @@ import (
 
 	"github.com/libp2p/go-libp2p/core/network"
 	"github.com/libp2p/go-libp2p/core/peer"
-	"github.com/libp2p/go-libp2p/p2p/net/swarm"
 
 	"github.com/proctornet/proctor/engine"
 	"github.com/proctornet/proctor/wire"
@@ -100,22 +99,10 @@ func (s *Service) chooseDials(now time.Time) []peer.AddrInfo {
 	return chosen
 }
 
-// dial connects to a peer, whose handshake then shows whether it is one. The
-// host resolves names again each time: a peer may come back elsewhere. Its
-// back-off, which grows to minutes and would outlast a peer's restart, is
-// cleared: our address book has its own. A forced dial would leave it out too,
-// but panics when the host is closed meanwhile.
+// dial connects to a peer that was chosen.
 func (s *Service) dial(ctx context.Context, p peer.AddrInfo) {
-	if host, ok := s.host.Network().(interface{ Backoff() *swarm.DialBackoff }); ok {
-		host.Backoff().Clear(p.ID)
-	}
-	ctx, cancel := context.WithTimeout(ctx, dialTimeout)
-	defer cancel()
-	if err := s.host.Connect(ctx, p); err != nil {
-		s.metrics.dials.WithLabelValues("failed").Inc()
+	if err := s.connect(ctx, p); err != nil {
 		s.log.Debug("dial", "peer", p.ID, "err", err)
-	} else {
-		s.metrics.dials.WithLabelValues("connected").Inc()
 	}
 	s.dialer.mu.Lock()
 	defer s.dialer.mu.Unlock()

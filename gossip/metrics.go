@@ -23,6 +23,7 @@ type serviceMetrics struct {
 
 	exchanges     *prometheus.CounterVec
 	inventoryBans *prometheus.CounterVec
+	shares        *prometheus.CounterVec
 }
 
 // Sides and ends of an exchange with a peer, as label values.
@@ -35,6 +36,7 @@ const (
 	resultLimited   = "limited"   // the peer asked more often than it may
 	resultMalformed = "malformed" // the peer sent what no honest one would
 	resultFailed    = "failed"    // the stream broke off or stalled
+	resultStranger  = "stranger"  // the peer is no service node
 )
 
 func newMetrics(r prometheus.Registerer, s *Service) *serviceMetrics {
@@ -59,13 +61,15 @@ func newMetrics(r prometheus.Registerer, s *Service) *serviceMetrics {
 		exchanges: counter("inventory_exchanges_total",
 			"Exchanges of inventories, by side and how they ended: whole ones where we asked, single requests where we answered.", "role", "result"),
 		inventoryBans: counter("inventory_bans_total", "Bans served, fetched and sent on between inventories, by what became of them.", "result"),
+		shares: counter("share_messages_total",
+			"Messages of shares of quorums' signatures, by side and how they ended: sent where we are the client, received where we are the server.", "role", "result"),
 		addressDrops: prometheus.NewCounter(prometheus.CounterOpts{
 			Namespace: metrics.Namespace, Subsystem: subsystem, Name: "addresses_dropped_total",
 			Help: "Peers that found no room in the address book.",
 		}),
 	}
 	m.create(s.joined())
-	r.MustRegister(m.judged, m.latency, m.handshakes, m.goodbyes, m.drops, m.dials, m.addressDrops, m.peerLists, m.exchanges, m.inventoryBans, s.resources.refused,
+	r.MustRegister(m.judged, m.latency, m.handshakes, m.goodbyes, m.drops, m.dials, m.addressDrops, m.peerLists, m.exchanges, m.inventoryBans, m.shares, s.resources.refused,
 		gauge("peers", "Peers that have completed the handshake.", func() float64 { return float64(len(s.gate.open())) }),
 		gauge("bans_active", "Peers that are refused.", func() float64 { return float64(s.book.count()) }),
 		gauge("tidings_depth", "Comings and goings of peers that the node has not taken note of.", func() float64 { return float64(s.herald.depth()) }),
@@ -89,7 +93,7 @@ func (m *serviceMetrics) create(topics []engine.Topic) {
 			m.goodbyes.WithLabelValues(g.String())
 		}
 	}
-	for _, what := range []string{"publication", "fetch", "want", "reconciliation"} {
+	for _, what := range []string{"publication", "fetch", "want", "reconciliation", "shares"} {
 		m.drops.WithLabelValues(what)
 	}
 	for _, result := range []string{"connected", "failed"} {
@@ -101,6 +105,12 @@ func (m *serviceMetrics) create(topics []engine.Topic) {
 			m.exchanges.WithLabelValues(role, result)
 		}
 		m.exchanges.WithLabelValues(role, resultEqual)
+	}
+	for _, result := range []string{resultDone, resultFailed} {
+		m.shares.WithLabelValues(roleClient, result)
+	}
+	for _, result := range []string{resultDone, resultLimited, resultMalformed, resultFailed, resultStranger} {
+		m.shares.WithLabelValues(roleServer, result)
 	}
 	for _, result := range []string{banServed, banKnown, banAccepted, banRefused, banUnasked, banRelayed, banUnsent} {
 		m.inventoryBans.WithLabelValues(result)

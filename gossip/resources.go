@@ -59,6 +59,7 @@ var streamLimits = map[string]streamLimit{
 	"blocks":    {64, 2},
 	"peers":     {64, 2},
 	"inventory": {64, 2 * parallelExchanges},
+	"qsigshare": {256, 2},
 }
 
 var (

@@ -46,6 +46,11 @@ type Backend interface {
 	Status() wire.Status
 	// ServiceKey is the key under which a service node is registered.
 	ServiceKey(proTx wire.Hash) (wire.ServiceKey, bool)
+	// RegisteredAs is the service node that is registered under a key.
+	RegisteredAs(key wire.ServiceKey) (proTx wire.Hash, ok bool)
+	// Where is a service node's identity and where the registry says it is
+	// reached.
+	Where(proTx wire.Hash) (peer.AddrInfo, bool)
 	// Blocks returns encoded blocks of our branch in ascending order.
 	Blocks(q wire.BlockRange) ([][]byte, error)
 	// PeerUp and PeerDown bracket the time in which a peer may be talked to.
@@ -53,6 +58,8 @@ type Backend interface {
 	PeerDown(p engine.Peer)
 	// Fetched answers a Fetch.
 	Fetched(f engine.Fetched)
+	// Shares are shares of quorums' signatures that a service node sent us.
+	Shares(p engine.Peer, proTx wire.Hash, shares wire.SigShares)
 	// Misbehaved reports an offence outside of any topic.
 	Misbehaved(p engine.Peer, v validation.Verdict)
 
@@ -124,6 +131,7 @@ type Service struct {
 	resources *resources
 	dialer    *dialer
 	inventory *inventory
+	shares    *shareQueue
 	herald    *herald
 	tracer    *tracer
 	log       *slog.Logger
@@ -153,7 +161,7 @@ func New(c Config) (*Service, error) {
 	if c.room == 0 {
 		c.room = keepConnsAbove
 	}
-	s := &Service{config: c, book: newBanBook(), outbox: newOutbox(), inventory: newInventory(), herald: newHerald(c.Backend), log: c.Log, contacts: make(map[peer.ID]Contact)}
+	s := &Service{config: c, book: newBanBook(), outbox: newOutbox(), inventory: newInventory(), shares: newShareQueue(), herald: newHerald(c.Backend), log: c.Log, contacts: make(map[peer.ID]Contact)}
 	s.book.cut = c.Cut
 	s.ctx, s.stop = context.WithCancel(context.Background())
 	if err := s.open(); err != nil {
@@ -180,6 +188,7 @@ func (s *Service) open() (err error) {
 	s.host.SetStreamHandler(s.protocol("peers"), s.gate.afterHandshake(s.handle(s.handlePeers)))
 	s.host.SetStreamHandler(s.protocol("inventory"), s.gate.afterHandshake(s.handle(s.handleInventory)))
 	s.host.SetStreamHandler(s.protocol("blocks"), s.gate.afterHandshake(s.handle(s.handleBlocks)))
+	s.host.SetStreamHandler(s.protocol("qsigshare"), s.gate.afterHandshake(s.handle(s.handleShares)))
 	s.host.Network().Notify(s.notifiee())
 	// All handlers stand before the first connection: identify tells peers
 	// about later ones too slowly (spec/gossip.md 2.4).
@@ -356,6 +365,7 @@ func (s *Service) Run(ctx context.Context) error {
 	g.Go(func() error { return s.sweep(ctx) })
 	g.Go(func() error { return s.runInventory(ctx) })
 	g.Go(func() error { return s.runOutbox(ctx) })
+	g.Go(func() error { return s.runShares(ctx) })
 	err := g.Wait()
 	return errors.Join(err, s.Close())
 }

@@ -196,6 +196,20 @@ func PeerID(k wire.ServiceKey) (peer.ID, error) {
 	return peer.IDFromPublicKey(public)
 }
 
+// ServiceKey is the service key that a peer's identity is; observers have one
+// too, which is nobody's in the registry.
+func ServiceKey(p peer.ID) (k wire.ServiceKey, err error) {
+	public, err := p.ExtractPublicKey()
+	if err != nil {
+		return k, fmt.Errorf("gossip: key of peer %s: %w", p, err)
+	}
+	raw, err := public.Raw()
+	if err != nil || public.Type() != crypto.Ed25519 {
+		return k, fmt.Errorf("gossip: key of peer %s is no service key", p)
+	}
+	return wire.ServiceKey(raw), nil
+}
+
 func (s *Service) misbehaved(p peer.ID) {
 	s.config.Backend.Misbehaved(engine.Peer(p), validation.Handshake.Verdict())
 }

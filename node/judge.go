@@ -37,6 +37,12 @@ func (n *Node) SubmitEvent(ctx context.Context, e wire.Event) validation.Verdict
 	return n.judge(ctx, engine.TopicEvent, operator, e.Bytes(), false)
 }
 
+// RequestBan is our operator's decision that this node, as a member of a
+// platform quorum, asks for the ban of an evonode, or does so no longer.
+func (n *Node) RequestBan(ctx context.Context, proTx wire.Hash, withdraw bool) validation.Verdict {
+	return n.ask(ctx, engine.RequestBan{ProTxHash: proTx, Withdraw: withdraw})
+}
+
 // judge gives the verdict on a message. held says of a platform ban that it
 // has waited for our tip as long as one may.
 func (n *Node) judge(ctx context.Context, topic engine.Topic, from engine.Peer, data []byte, held bool) validation.Verdict {
@@ -161,6 +167,11 @@ func (b *backend) ServiceKey(proTx wire.Hash) (wire.ServiceKey, bool) {
 	return node.ServiceKey, ok
 }
 
+func (b *backend) RegisteredAs(key wire.ServiceKey) (wire.Hash, bool) {
+	node, ok := b.node().Snapshot().State.ByServiceKey(key)
+	return node.ProTxHash, ok
+}
+
 func (b *backend) Blocks(q wire.BlockRange) (blocks [][]byte, err error) {
 	for h := q.From; h < q.From+int32(q.Count); h++ {
 		block, err := b.node().block(h)
@@ -193,6 +204,10 @@ func (b *backend) PeerDown(p engine.Peer) {
 }
 
 func (b *backend) Fetched(f engine.Fetched) { b.node().tell(f) }
+
+func (b *backend) Shares(p engine.Peer, proTx wire.Hash, shares wire.SigShares) {
+	b.node().tell(engine.Shares{From: p, ProTxHash: proTx, Shares: shares})
+}
 
 func (b *backend) Misbehaved(p engine.Peer, v validation.Verdict) {
 	b.node().tell(engine.Judged{From: p, Verdict: v})

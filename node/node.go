@@ -47,6 +47,7 @@ type Config struct {
 	APIAddress     string          // "host:port" of the operator's API, loopback only; default: none
 	APICookie      string          // file that the API's password is written to
 	DryRun         bool            // peers' penalties are counted and shown, and not carried out
+	Watch          bool            // follow how quorums are made, also those that we are no member of
 
 	// Cut, when set, reports whether the link to a peer is cut, see package
 	// gossip. Tests part networks with it.
@@ -55,6 +56,10 @@ type Config struct {
 	// Mute, when set, reports whether a message of ours is not sent. Tests and
 	// demonstrations make nodes neglect their duties with it.
 	Mute func(engine.Publication) bool
+
+	// Forge, when set, returns what is sent instead of a message of ours; nil
+	// sends nothing. Tests make nodes lie with it.
+	Forge func(engine.Publication) []engine.Publication
 
 	// Faults, when set, stands between the committer and the database. Tests
 	// make commits fail with it.
@@ -164,6 +169,7 @@ func (n *Node) open() (err error) {
 		Cut:             c.Cut,
 		Announce:        c.Announce,
 		SizeHint:        len(c.Genesis.Nodes),
+		MemberTopics:    n.memberTopics(),
 		SharedAddresses: n.network.TestKeys,
 	})
 	if err != nil {

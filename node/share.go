@@ -68,6 +68,16 @@ func (b *backend) Registered() (peers []peer.AddrInfo) {
 	return peers
 }
 
+// Where is a service node's identity and where the registry says it is reached.
+func (b *backend) Where(proTx wire.Hash) (peer.AddrInfo, bool) {
+	node, ok := b.node().Snapshot().State.Node(proTx)
+	if !ok {
+		return peer.AddrInfo{}, false
+	}
+	id, err := gossip.PeerID(node.ServiceKey)
+	return addrInfo(id, node.Addresses), err == nil
+}
+
 func addrInfo(id peer.ID, addresses []string) peer.AddrInfo {
 	info := peer.AddrInfo{ID: id}
 	for _, text := range addresses {

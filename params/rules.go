@@ -15,6 +15,14 @@ const (
 	PointsBan    = 100 // one such offence bans; so does any sum that reaches it
 )
 
+// Votes against members of a session. Source: spec/dash.md 5.4, "Complain
+// start".
+const (
+	MaxFailedProbes  = 5  // attempts in a row to connect; one more and a member is voted out
+	MinProtocol      = 1  // least version that nodes speak
+	MinProtocolShare = 80 // percent of the nodes heard of that must speak it first
+)
+
 // Peers. Source: DESIGN.md section 7, spec/gossip.md 1.6.
 const (
 	BanDuration  = 24 * time.Hour

@@ -208,7 +208,7 @@ func fuzzRecord[V interface{ Bytes() []byte }](f *testing.F, parse func([]byte) 
 }
 
 func FuzzParseNode(f *testing.F) {
-	fuzzRecord(f, ParseNode, Node{}, Node{Addresses: []string{"a", "", string(make([]byte, 255))}, Stakes: []Pledge{{alice, 1}, {bob, 2}}, Cause: wire.FailsUptime})
+	fuzzRecord(f, ParseNode, Node{}, Node{Addresses: []string{"a", "", string(make([]byte, 255))}, Platform: "tcp://a:1", Stakes: []Pledge{{alice, 1}, {bob, 2}}, Cause: wire.FailsUptime})
 }
 
 func FuzzParseStaker(f *testing.F) {

@@ -26,7 +26,7 @@ func (d *draft) event(e wire.Event, index uint32) error {
 	case wire.Contribute:
 		return d.contribute(e, index)
 	case wire.UpdateService:
-		return d.updateService(e)
+		return d.updateService(e, index)
 	case wire.Revoke:
 		return d.revoke(e)
 	case wire.Exit:
@@ -167,7 +167,7 @@ func (d *draft) pledge(n Node, staker Staker, amount uint64, index uint32) (Node
 	return n, nil
 }
 
-func (d *draft) updateService(e wire.UpdateService) error {
+func (d *draft) updateService(e wire.UpdateService, index uint32) error {
 	n, err := d.operated(e.ProTxHash, e.Sequence)
 	if err != nil {
 		return err
@@ -179,6 +179,9 @@ func (d *draft) updateService(e wire.UpdateService) error {
 	n.Addresses, n.Platform, n.UpdatedHeight = e.Addresses, e.Platform, d.height
 	if change.Revived {
 		n.PoSe, n.RevivedHeight = n.PoSe.Revive(d.height), d.height
+		if n.Service() == Active { // or the time it was banned would count as waiting: spec/dash.md 2.5
+			n = n.behind(d.height, index)
+		}
 	}
 	d.update(n)
 	change.Node, _ = d.Node(n.ProTxHash)

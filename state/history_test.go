@@ -1,6 +1,7 @@
 package state
 
 import (
+	"cmp"
 	"encoding/binary"
 	"fmt"
 	"maps"
@@ -19,7 +20,8 @@ type view struct {
 	Records             []Record
 	Array, Rewards      []wire.Hash
 	Length              int
-	Exits               []wire.Hash
+	Exits, Unconfirmed  []wire.Hash
+	Mined               []string // quorums
 	Services, Operators map[wire.Hash]wire.Hash
 	Counts              [5]int
 	Brake               int
@@ -35,6 +37,14 @@ func viewOf(s State) view {
 	}
 	for _, h := range s.index.exits.all() {
 		v.Exits = append(v.Exits, h)
+	}
+	for _, h := range s.index.unconfirmed.all() {
+		v.Unconfirmed = append(v.Unconfirmed, h)
+	}
+	for _, t := range historyTypes {
+		for q := range s.Quorums(t) {
+			v.Mined = append(v.Mined, fmt.Sprintf("%d %s at %d", t, q.Hash(), q.Mined))
+		}
 	}
 	for k, h := range s.index.services.All() {
 		v.Services[k] = h
@@ -145,6 +155,9 @@ func (h *history) event(used map[wire.Hash]uint64) wire.Event {
 		if h.IntN(40) == 0 {
 			e.OperatorKey = wire.OperatorKey{}
 		}
+		if e.Evo && h.IntN(2) == 0 || h.IntN(40) == 0 {
+			e.Platform = "tcp://a:1"
+		}
 		return e
 	case 3, 4, 5:
 		for _, p := range node.stakes {
@@ -156,7 +169,11 @@ func (h *history) event(used map[wire.Hash]uint64) wire.Event {
 		}
 		return wire.Contribute{EventHead: ofStaker(), Staker: staker, ProTxHash: proTx, Amount: amount}
 	case 6, 7:
-		return wire.UpdateService{EventHead: ofNode(), ProTxHash: proTx, Addresses: []string{fmt.Sprint(h.IntN(9))}}
+		e := wire.UpdateService{EventHead: ofNode(), ProTxHash: proTx, Addresses: []string{fmt.Sprint(h.IntN(9))}}
+		if node.evo && h.IntN(2) == 0 || h.IntN(20) == 0 {
+			e.Platform = fmt.Sprint("tcp://a:", h.IntN(9)+1)
+		}
+		return e
 	case 8:
 		if h.IntN(3) > 0 {
 			return wire.UpdateService{EventHead: ofNode(), ProTxHash: proTx, Addresses: []string{"x"}}
@@ -183,16 +200,48 @@ func (h *history) ballot() wire.Ballot {
 	return b
 }
 
-func (h *history) block(s State) wire.Block {
+// historyTypes are the types of quorums in histories.
+var historyTypes = []wire.LLMQType{106, 100, 101}
+
+// commitment is of a session whose members are whoever, of which most are
+// valid; or a null one.
+func (h *history) commitment() (wire.FinalCommitment, Session) {
+	t := historyTypes[h.IntN(len(historyTypes))]
+	session := Session{Base: h.height - h.Int32N(20)}
+	hash := wire.DoubleHash(fmt.Append(nil, session.Base))
+	valid := make(wire.Bitset, 6)
+	for i := range h.IntN(len(valid)) {
+		session.Members = append(session.Members, h.node())
+		valid[i] = h.IntN(3) > 0
+	}
+	if h.IntN(4) == 0 {
+		return wire.NullCommitment(wire.CommitmentBasic, t, hash, 0, len(valid)), session
+	}
+	return wire.FinalCommitment{Version: wire.CommitmentBasic, Type: t, QuorumHash: hash, Signers: valid, ValidMembers: valid, PublicKey: wire.OperatorKey{1}}, session
+}
+
+func (h *history) block(s State) (wire.Block, []Session) {
 	h.height += []int32{1, 1, 1 + h.Int32N(60), 1 + h.Int32N(1600), 1 + h.Int32N(12_000)}[h.IntN(5)]
 	var events []wire.Event
 	used := map[wire.Hash]uint64{}
 	b := block(s, h.height)
+	var sessions []Session
+	for range max(0, h.IntN(4)-1) {
+		c, session := h.commitment()
+		with := b
+		with.Commitments = append(slices.Clone(b.Commitments), c)
+		if _, legal := h.twin.apply(with, append(slices.Clone(sessions), session)...); legal || h.IntN(20) == 0 {
+			b, sessions = with, append(sessions, session)
+		}
+	}
+	if h.IntN(100) == 0 {
+		sessions = append(sessions, Session{})
+	}
 	for range h.IntN(6) {
 		tried := maps.Clone(used)
 		e := h.event(tried)
 		b.Events = append(slices.Clone(events), e)
-		if _, legal := h.twin.apply(b); legal || h.IntN(20) == 0 {
+		if _, legal := h.twin.apply(b, sessions...); legal || h.IntN(20) == 0 {
 			events, used = b.Events, tried
 		}
 	}
@@ -201,7 +250,7 @@ func (h *history) block(s State) wire.Block {
 	for range h.IntN(10) {
 		c := wire.Certificate{Ballot: h.ballot()}
 		b.Certificates = []wire.Certificate{c}
-		if _, legal := h.twin.apply(b); legal || h.IntN(20) == 0 {
+		if _, legal := h.twin.apply(b, sessions...); legal || h.IntN(20) == 0 {
 			certificates = append(certificates, c)
 		}
 	}
@@ -214,19 +263,7 @@ func (h *history) block(s State) wire.Block {
 			return slices.Compare(a.ProTxHash[:], b.ProTxHash[:])
 		})
 	}
-	return b
-}
-
-// failed is what the commitments of a block find: none, one or two of them.
-func (h *history) failed() (lists [][]wire.Hash) {
-	for range max(0, h.IntN(4)-1) {
-		var invalid []wire.Hash
-		for range h.IntN(3) {
-			invalid = append(invalid, h.node())
-		}
-		lists = append(lists, invalid)
-	}
-	return lists
+	return b, sessions
 }
 
 // Random histories, against the twin: what is legal, every field, order and
@@ -236,18 +273,19 @@ func TestHistories(t *testing.T) {
 	if testing.Short() {
 		seeds = 40
 	}
-	accepted, refused := 0, 0
+	accepted, refused, quorums := 0, 0, 0
 	seen := map[string]int{}
 	for seed := range seeds {
 		h := newHistory(seed)
 		s := start(t, h.g)
 		compare(t, seed, s, h.twin)
+		var past []view
+		var undo [][]byte
 		for range 60 {
-			b := h.block(s)
+			b, sessions := h.block(s)
 			h.checks(t, seed, s, b)
-			failed := h.failed()
-			want, legal := h.twin.apply(b, failed...)
-			next, diff, err := s.apply(b, failed)
+			want, legal := h.twin.apply(b, sessions...)
+			next, diff, err := s.Apply(b, sessions...)
 			if legal != (err == nil) {
 				t.Fatalf("seed %d, block %d: legal %t, got %v\n%+v", seed, h.height, legal, err, b)
 			}
@@ -286,13 +324,25 @@ func TestHistories(t *testing.T) {
 				}
 			}
 			slices.SortFunc(h.dead, func(a, b wire.Hash) int { return slices.Compare(a[:], b[:]) })
+			past, undo = append(past, viewOf(s)), append(undo, diff.UndoBytes())
 			s, h.twin = next, want
 		}
+		quorums += len(h.twin.quorums)
+		// Down again to every height, from what was stored.
+		for i := range slices.Backward(undo) {
+			d, err := ParseUndo(undo[i])
+			if err == nil {
+				s, err = s.Undo(d)
+			}
+			if got := viewOf(s); err != nil || !reflect.DeepEqual(got, past[i]) {
+				t.Fatalf("seed %d: undone to before block %d, %v:\n%+v\nwant\n%+v", seed, d.Height, err, got, past[i])
+			}
+		}
 	}
-	if accepted < refused/4 || refused < accepted/10 || len(seen) < 18 {
-		t.Errorf("%d blocks accepted and %d refused, transitions %v: too little is tested", accepted, refused, seen)
+	if accepted < refused/4 || refused < accepted/10 || len(seen) < 18 || quorums < accepted/4 {
+		t.Errorf("%d blocks accepted and %d refused, %d quorums, transitions %v: too little is tested", accepted, refused, quorums, seen)
 	}
-	t.Logf("%d blocks accepted, %d refused, transitions %v", accepted, refused, seen)
+	t.Logf("%d blocks accepted, %d refused, %d quorums, transitions %v", accepted, refused, quorums, seen)
 }
 
 // checks holds CheckEvent and CheckResult to what a block with nothing else
@@ -344,7 +394,7 @@ func compare(t *testing.T, seed uint64, s State, want twin) {
 		n, ok := s.Node(h)
 		got := twinNode{n.Evo, n.Revoked, n.OperatorKey, n.ServiceKey, n.Sequence, n.Addresses, n.Stakes,
 			int(n.RegisteredHeight), int(n.PoSe.At(int32(want.height))), int(n.PoSe.BanHeight), int(n.RevivedHeight), int(n.ActiveSince), int(n.DecommissionedHeight), int(n.LastDecommission),
-			int(n.Decommissions), int(n.CreditBase), int(n.PenaltyHeight), int(n.RewardHeight), int(n.ExitHeight), n.RewardIndex, n.Cause}
+			int(n.Decommissions), int(n.CreditBase), int(n.PenaltyHeight), int(n.RewardHeight), int(n.ExitHeight), n.RewardIndex, n.Cause, n.ConfirmedHash, n.Platform}
 		if !ok || !reflect.DeepEqual(got, w) {
 			t.Fatalf("seed %d: node %s is\n%+v, want\n%+v", seed, h, got, w)
 		}
@@ -370,6 +420,7 @@ func compare(t *testing.T, seed uint64, s State, want twin) {
 			t.Fatalf("seed %d: tombstone %+v, want %+v", seed, g, w)
 		}
 	}
+	compareQuorums(t, seed, s, want)
 	awaiting, active, down := s.Counts()
 	if a, b, c := want.counts(); awaiting != a || active != b || down != c || s.Listed() != b+c || s.Brake() != want.k() {
 		t.Fatalf("seed %d: %d awaiting, %d active, %d down, brake %d; want %d, %d, %d, %d", seed, awaiting, active, down, s.Brake(), a, b, c, want.k())
@@ -379,18 +430,40 @@ func compare(t *testing.T, seed uint64, s State, want twin) {
 	}
 }
 
+func compareQuorums(t *testing.T, seed uint64, s State, want twin) {
+	t.Helper()
+	lists := make(map[wire.LLMQType][]twinQuorum)
+	for _, q := range want.quorums {
+		lists[q.kind] = append(lists[q.kind], q)
+	}
+	for _, kind := range historyTypes {
+		list := lists[kind]
+		slices.SortFunc(list, func(a, b twinQuorum) int { // newest first
+			x, y := QuorumKey(a.kind, a.hash), QuorumKey(b.kind, b.hash)
+			return cmp.Or(b.mined-a.mined, slices.Compare(x[:], y[:]))
+		})
+		var got []twinQuorum
+		for q := range s.Quorums(kind) {
+			got = append(got, twinQuorum{q.Type(), q.Hash(), int(q.Base), int(q.Mined), q.Members})
+		}
+		if !reflect.DeepEqual(got, list) {
+			t.Fatalf("seed %d: quorums of type %d are %+v, want %+v", seed, kind, got, list)
+		}
+	}
+}
+
 // The stakes of all owners stay what the genesis granted, at every height.
 func TestHistories_FreeStake(t *testing.T) {
 	for seed := range uint64(60) {
 		h := newHistory(seed)
 		s := start(t, h.g)
 		for range 60 {
-			b := h.block(s)
-			want, legal := h.twin.apply(b)
+			b, sessions := h.block(s)
+			want, legal := h.twin.apply(b, sessions...)
 			if !legal {
 				continue
 			}
-			s, _, _ = s.Apply(b)
+			s, _, _ = s.Apply(b, sessions...)
 			h.twin = want
 			for key, w := range want.stakers {
 				v, _ := s.Staker(wire.StakerKey(key))

@@ -8,8 +8,8 @@ import (
 )
 
 // index is what is derived from the records of nodes and quorums. Only
-// replaced and replaceQuorum change it, and for a set of replaced records their order does not matter: Apply,
-// Undo and Load come to the same index.
+// replaced and replaceQuorum change it, and for a set of replaced records their
+// order does not matter: Apply, Undo and Load come to the same index.
 type index struct {
 	array       trie.Vector[wire.Hash] // by Node.Position
 	rewards     order                  // of testers
@@ -20,7 +20,7 @@ type index struct {
 
 	testers, active, decommissioned int
 
-	mined mined // of quorums
+	mined order // quorums by newestFirst, all types among one another
 }
 
 // replaced returns x after a record took the place of another; nil stands
@@ -29,7 +29,7 @@ func (x index) replaced(old, new *Node) index {
 	both := old != nil && new != nil
 	samePlace := both && old.Position == new.Position
 	sameOrder := both && old.Tester() == new.Tester() && old.RewardHeight == new.RewardHeight && old.RewardIndex == new.RewardIndex && old.ExitHeight == new.ExitHeight
-	sameHash := both && old.RegisteredHeight == new.RegisteredHeight && old.ConfirmedHash.IsZero() == new.ConfirmedHash.IsZero()
+	samePending := both && old.RegisteredHeight == new.RegisteredHeight && old.ConfirmedHash.IsZero() == new.ConfirmedHash.IsZero()
 	sameKeys := both && old.ServiceKey == new.ServiceKey && old.OperatorKey == new.OperatorKey && old.Revoked == new.Revoked
 	if old != nil {
 		x.count(old, -1)
@@ -39,7 +39,7 @@ func (x index) replaced(old, new *Node) index {
 		if !sameOrder {
 			x = x.unordered(old)
 		}
-		if !sameHash && old.ConfirmedHash.IsZero() {
+		if !samePending && old.ConfirmedHash.IsZero() {
 			x.unconfirmed = x.unconfirmed.without(rank(old.RegisteredHeight, 0), old.ProTxHash)
 		}
 		if !sameKeys {
@@ -54,7 +54,7 @@ func (x index) replaced(old, new *Node) index {
 		if !sameOrder {
 			x = x.ordered(new)
 		}
-		if !sameHash && new.ConfirmedHash.IsZero() {
+		if !samePending && new.ConfirmedHash.IsZero() {
 			x.unconfirmed = x.unconfirmed.with(rank(new.RegisteredHeight, 0), new.ProTxHash)
 		}
 		if !sameKeys {

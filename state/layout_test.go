@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"encoding/hex"
 	"errors"
-	"fmt"
 	"maps"
 	"math"
 	"reflect"
@@ -20,22 +19,32 @@ import (
 
 func zeros(n int) string { return strings.Repeat("00", n) }
 
+var vectorQuorum = Quorum{
+	Commitment: wire.FinalCommitment{
+		Version: 3, Type: 106, QuorumHash: wire.Hash{9}, Signers: wire.Bitset{true, false}, ValidMembers: wire.Bitset{false, false},
+		PublicKey: wire.OperatorKey{3}, VectorHash: wire.Hash{4}, QuorumSignature: wire.Signature{5}, MembersSignature: wire.Signature{6},
+	},
+	Base: 5, Mined: 9, Members: []wire.Hash{{2}, {1}},
+}
+
 // The root covers these bytes, so a release must not change them.
 func TestRecords_Layout(t *testing.T) {
 	n := Node{
 		ProTxHash: wire.Hash{0: 0xaa, 31: 0xbb}, Evo: true, OperatorKey: wire.OperatorKey{0: 0xcc}, ServiceKey: wire.ServiceKey{0: 0xdd},
-		Sequence: 1, Addresses: []string{"a", "bc"}, Stakes: []Pledge{{wire.StakerKey{0: 0xee}, 258}}, PoSe: PoSe{13, 14, NoHeight}, RegisteredHeight: 2, RevivedHeight: 3, UpdatedHeight: 12,
+		ConfirmedHash: wire.Hash{0: 0xde}, Sequence: 1, Addresses: []string{"a", "bc"}, Platform: "def", Stakes: []Pledge{{wire.StakerKey{0: 0xee}, 258}}, PoSe: PoSe{13, 14, NoHeight}, RegisteredHeight: 2, RevivedHeight: 3, UpdatedHeight: 12,
 		ActiveSince: 4, DecommissionedHeight: 5, LastDecommission: 6, CreditBase: -2, PenaltyHeight: 8, RewardHeight: 9, ExitHeight: 10, Position: 11,
 		RewardIndex: math.MaxUint32, Decommissions: 258, Cause: wire.FailsCheckpoint,
 	}
 	for name, c := range map[string]struct{ got, want string }{
-		"node": {hex.EncodeToString(n.Bytes()), "aa" + zeros(30) + "bb" + "01" + "00" + "cc" + zeros(47) + "dd" + zeros(31) + "0000000000000001" +
+		"node": {hex.EncodeToString(n.Bytes()), "aa" + zeros(30) + "bb" + "01" + "00" + "cc" + zeros(47) + "dd" + zeros(31) + "de" + zeros(31) + "0000000000000001" +
 			"0000000d" + "0000000e" + "ffffffff" + "00000002" + "00000003" + "0000000c" + "00000004" + "00000005" + "00000006" + "fffffffe" + "00000008" + "00000009" + "0000000a" + "0000000b" +
-			"ffffffff" + "0102" + "02" + "02" + "0161" + "026263" + "01" + "ee" + zeros(31) + "0000000000000102"},
+			"ffffffff" + "0102" + "02" + "02" + "0161" + "026263" + "03646566" + "01" + "ee" + zeros(31) + "0000000000000102"},
 		"staker": {hex.EncodeToString(Staker{wire.StakerKey{0: 0xaa}, 1, 2, 3, 4, []Lock{{wire.Hash{0: 0xbb}, 5, 6}}}.Bytes()),
 			"aa" + zeros(31) + "0000000000000001" + "0000000000000002" + "0000000000000003" + "0004" + "01" + "bb" + zeros(31) + "0000000000000005" + "00000006"},
 		"tombstone": {hex.EncodeToString(Tombstone{wire.Hash{0: 0xaa}, false, true, wire.ServiceKey{0: 0xbb}, 1, 2, 3, wire.FailsUptime}.Bytes()),
 			"aa" + zeros(31) + "00" + "01" + "bb" + zeros(31) + "00000001" + "00000002" + "00000003" + "01"},
+		"quorum": {hex.EncodeToString(vectorQuorum.Bytes()), "eb4eb848786b28db74d4baab7bce0c7c89e537e236d4c7000d362a2c0f1606e8" + "00000005" + "00000009" + "0002" + "02" + zeros(31) + "01" + zeros(31) +
+			"03006a" + "09" + zeros(31) + "0201" + "0200" + "03" + zeros(47) + "04" + zeros(31) + "05" + zeros(95) + "06" + zeros(95)},
 		"flag": {hex.EncodeToString(BanFlag{BannedHeight: 258, ClearedHeight: NoHeight}.Bytes()), "00000102" + "ffffffff" + zeros(wire.PlatformBanSize)},
 	} {
 		if c.got != c.want {
@@ -58,22 +67,38 @@ func TestRoot_Vectors(t *testing.T) {
 	}
 	check("no nodes", start(t, g), "ad83b1363c2f7942cdffd32a5720bd8355a5844d840931eea5c81a99a90aa0e5")
 	g.Nodes = []chain.GenesisNode{record(1, true), record(2, false)}
-	g.Nodes[0].Addresses = []string{"a"}
+	g.Nodes[0].Addresses, g.Nodes[0].Platform = []string{"a"}, "tcp://a:1"
 	s := start(t, g)
-	check("two nodes", s, "ea6046203e036125189ca20062bbf92c78d2f631d5a0197b889365c8db5d4df5")
+	check("two nodes", s, "b7cb6f6da687d54aae52af3c61aaab22f4dc42f8f82c819d98e8aaca1a67d79a")
 	e := wire.UpdateService{EventHead: head(g, 1), ProTxHash: wire.Hash{2}, Addresses: []string{"bc"}}
 	revived, _, err := s.Apply(block(s, 7, e))
 	if err != nil {
 		t.Fatal(err)
 	}
-	check("two nodes, one revived at 7", revived, "7c09a0bc2d7bf0dfef396526c2faa0f58522f601e2196981989a7a20068b1057")
-	punished, _, err := revived.apply(block(revived, 9), [][]wire.Hash{{{2}, {1}}})
+	check("two nodes, one revived at 7", revived, "1ae593fdd24a6663f6e9afffcc1a8b0b63b70ba44be5a201bf9da5d8f3c542e8")
+	b := block(revived, 9)
+	b.Commitments = []wire.FinalCommitment{vectorQuorum.Commitment}
+	punished, _, err := revived.Apply(b, Session{vectorQuorum.Base, vectorQuorum.Members})
 	if err != nil {
 		t.Fatal(err)
 	}
-	check("two nodes, both punished at 9", punished, "3f72c1a3625c3648012286cc0701357d615892852d266ae95fa47b5a4551bd8e")
+	check("two nodes, both punished at 9", punished, "6cb30a8752d89ee6cab28990c1c0b033b75b04b7a323d02018160b3860b5bcca")
+}
+
+// The order in which a genesis file lists its nodes makes another network, and
+// so other confirmed hashes, but no other places.
+func TestGenesis_OrderOfNodes(t *testing.T) {
+	g := genesis(9, "spec")
+	one := start(t, g)
 	slices.Reverse(g.Nodes)
-	check("the same nodes listed the other way", start(t, g), "ea6046203e036125189ca20062bbf92c78d2f631d5a0197b889365c8db5d4df5")
+	other := start(t, g)
+	for proTx, n := range one.Nodes() {
+		m, ok := other.Node(proTx)
+		m.ConfirmedHash = n.ConfirmedHash
+		if !ok || !reflect.DeepEqual(m, n) {
+			t.Errorf("%+v becomes %+v", n, m)
+		}
+	}
 }
 
 func TestNode_RoundTripOfEveryField(t *testing.T) {
@@ -100,6 +125,8 @@ func TestNode_RoundTripOfEveryField(t *testing.T) {
 		fill(t, want.ProTxHash[:])
 		fill(t, want.OperatorKey[:])
 		fill(t, want.ServiceKey[:])
+		fill(t, want.ConfirmedHash[:])
+		want.Platform = rapid.StringN(0, -1, 255).Draw(t, "platform")
 		for range rapid.IntRange(0, wire.MaxAddresses).Draw(t, "addresses") {
 			want.Addresses = append(want.Addresses, rapid.StringN(0, -1, 255).Draw(t, "address"))
 		}
@@ -110,7 +137,7 @@ func TestNode_RoundTripOfEveryField(t *testing.T) {
 }
 
 func TestRecords_TakeExactlyOne(t *testing.T) {
-	node := Node{Evo: true, Addresses: []string{"/ip4/127.0.0.1/tcp/1", "x"}, Stakes: []Pledge{{wire.StakerKey{1}, 2}}}
+	node := Node{Evo: true, Addresses: []string{"/ip4/127.0.0.1/tcp/1", "x"}, Platform: "tcp://x:1", Stakes: []Pledge{{wire.StakerKey{1}, 2}}}
 	staker := Staker{Locks: []Lock{{wire.Hash{1}, 2, 3}, {wire.Hash{2}, 2, 3}}}
 	for name, c := range map[string]struct {
 		whole []byte
@@ -119,6 +146,7 @@ func TestRecords_TakeExactlyOne(t *testing.T) {
 		"node":      {node.Bytes(), func(b []byte) error { _, err := ParseNode(b); return err }},
 		"staker":    {staker.Bytes(), func(b []byte) error { _, err := ParseStaker(b); return err }},
 		"tombstone": {Tombstone{}.Bytes(), func(b []byte) error { _, err := ParseTombstone(b); return err }},
+		"quorum":    {sampleQuorum().Bytes(), func(b []byte) error { _, err := ParseQuorum(b); return err }},
 		"flag":      {NoBanFlag().Bytes(), func(b []byte) error { _, err := ParseBanFlag(b); return err }},
 	} {
 		if err := c.parse(c.whole); err != nil {
@@ -247,73 +275,4 @@ func TestGenesis_UnknownNames(t *testing.T) {
 			t.Errorf("loading %+v: error %v does not name what is unknown", g, err)
 		}
 	}
-}
-
-// A quorum of the genesis exists from its mined height on: at it, not below.
-func TestPlatformQuorum_OfTheGenesis(t *testing.T) {
-	for _, profile := range []string{"spec", "core"} {
-		g := genesis(2, profile)
-		g.PlatformQuorum = &chain.GenesisQuorum{
-			MadeBy: chain.TrustedDealer, QuorumHash: wire.Hash{7}, MinedHeight: 50, Threshold: 1, Members: []wire.Hash{g.Nodes[0].ProTxHash}, PublicKey: wire.OperatorKey{8},
-		}
-		s := start(t, g)
-		want := Quorum{106, wire.Hash{7}, 50, wire.OperatorKey{8}, 1, chain.TrustedDealer, g.PlatformQuorum.Members}
-		core := profile == "core"
-		for _, c := range []struct {
-			signed, tip int32
-			want        bool
-		}{
-			{50, 50, true},
-			{50, 49, false},
-			{49, 50, core},
-			{51, 50, true},
-			{math.MaxInt32, 50, true},
-			{math.MaxInt32, 49, false},
-			{math.MaxInt32, math.MaxInt32, true},
-			{math.MinInt32, math.MaxInt32, core},
-			{math.MinInt32, math.MinInt32, false},
-		} {
-			got, ok := s.PlatformQuorum(wire.Hash{7}, c.signed, c.tip)
-			if ok != c.want || ok && !reflect.DeepEqual(got, want) {
-				t.Errorf("%s, signed at %d, tip %d: %+v, %t; want %t", profile, c.signed, c.tip, got, ok, c.want)
-			}
-		}
-		list := s.Quorums(50)
-		if len(list) != 1 || len(s.Quorums(49)) != 0 {
-			t.Fatalf("%s: %d quorums at 50 and %d at 49, want 1 and 0", profile, len(list), len(s.Quorums(49)))
-		}
-		list[0].Hash = wire.Hash{}
-		if s.Quorums(50)[0].Hash != (wire.Hash{7}) {
-			t.Error("the list of quorums aliases the state")
-		}
-	}
-	if _, ok := start(t, genesis(1, "core")).PlatformQuorum(wire.Hash{}, 0, 0); ok {
-		t.Error("a network without a platform quorum has one")
-	}
-}
-
-// The window of a mined quorum at every height, against counting by hand.
-func TestPlatformQuorum_AgreesWithCounting(t *testing.T) {
-	rapid.Check(t, func(t *rapid.T) {
-		profile := rapid.SampledFrom([]string{"spec", "core"}).Draw(t, "profile")
-		s := start(t, genesis(1, profile))
-		mined := rapid.SliceOfNDistinct(rapid.Int32Range(0, 30), 0, 9, rapid.ID).Draw(t, "mined")
-		slices.Sort(mined)
-		for _, h := range mined {
-			s.quorums = append(s.quorums, Quorum{Type: 106, Hash: wire.DoubleHash(fmt.Append(nil, h)), MinedHeight: h})
-		}
-		signed, tip := rapid.Int32Range(-5, 40).Draw(t, "signed"), rapid.Int32Range(0, 40).Draw(t, "tip")
-		for i, h := range mined {
-			newer := 0 // quorums mined after this one that existed when the ban was signed
-			for _, other := range mined[i+1:] {
-				if other <= signed && other <= tip {
-					newer++
-				}
-			}
-			want := h <= tip && (profile == "core" || h <= signed && newer < 4)
-			if _, ok := s.PlatformQuorum(s.quorums[i].Hash, signed, tip); ok != want {
-				t.Fatalf("%s: quorum mined at %d of %v, signed at %d, tip %d: %t, want %t", profile, h, mined, signed, tip, ok, want)
-			}
-		}
-	})
 }

@@ -8,8 +8,8 @@ import (
 	"github.com/proctornet/proctor/wire"
 )
 
-// order is a set of nodes ascending by rank and, where ranks are equal, by
-// the bytes of their hashes. Every version of it stays valid.
+// order is a set of nodes, or of quorums by key, ascending by rank and, where
+// ranks are equal, by the bytes of their hashes. Every version stays valid.
 type order struct {
 	ranks trie.Map[trie.Map[struct{}]] // by rankKey; no inner map is empty
 }

@@ -13,7 +13,8 @@ import (
 // failing applies a block of commitments, each with the nodes it found not valid.
 func failing(t *testing.T, s State, height int32, failed ...[]wire.Hash) (State, Diff) {
 	t.Helper()
-	next, diff, err := s.apply(block(s, height), failed)
+	b, sessions := mine(block(s, height), failed...)
+	next, diff, err := s.Apply(b, sessions...)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -162,8 +163,8 @@ func TestPunish_OrderInABlock(t *testing.T) {
 		s, _ := failing(t, first, 10, []wire.Hash{target})
 
 		// Banned, then revived.
-		b := block(s, 34, event(g, 0, 1))
-		revived, diff, err := s.apply(b, [][]wire.Hash{{target}})
+		b, sessions := mine(block(s, 34, event(g, 0, 1)), []wire.Hash{target})
+		revived, diff, err := s.Apply(b, sessions...)
 		if n, _ := revived.Node(target); err != nil || n.PoSe != (PoSe{0, 34, NoHeight}) || n.RevivedHeight != 34 || !diff.Changes[0].Revived || !diff.Punishments[0].Bans {
 			t.Errorf("%s: banned, then revived: %v, %+v", profile, err, n)
 		}
@@ -219,7 +220,7 @@ func TestPunish_TouchesOnlyThePunished(t *testing.T) {
 	_, diff := failing(t, s, 11, list[100:102])
 	touched := []wire.Hash{}
 	for _, r := range diff.Before {
-		if key := wire.Hash(r.Key); key != diff.Paid {
+		if key := wire.Hash(r.Key); r.Kind == KindNode && key != diff.Paid {
 			touched = append(touched, key)
 		}
 	}

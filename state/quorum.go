@@ -1,8 +1,6 @@
 package state
 
 import (
-	"bytes"
-	"cmp"
 	"encoding/binary"
 	"fmt"
 	"iter"
@@ -91,14 +89,14 @@ func (s State) Quorum(t wire.LLMQType, hash wire.Hash) (Quorum, bool) {
 }
 
 // Quorums walks the quorums of a type, newest first: by the height they were
-// mined at, of two mined in one block the one with the higher key.
+// mined at, of two mined in one block the one with the lower key.
 func (s State) Quorums(t wire.LLMQType) iter.Seq[Quorum] {
 	return func(yield func(Quorum) bool) {
-		for _, m := range slices.Backward(s.index.mined) {
-			if m.of != t {
+		for rank, key := range s.index.mined.all() {
+			if uint32(rank) != uint32(t) {
 				continue
 			}
-			if q, ok := found(s.quorums, m.key); ok && !yield(q) {
+			if q, ok := s.quorums.Get(key); ok && !yield(*q) {
 				return
 			}
 		}
@@ -153,48 +151,22 @@ func (s State) PlatformQuorum(hash wire.Hash, signedHeight int32) (Quorum, bool)
 
 func (s *State) replaceQuorum(key wire.Hash, q *Quorum) {
 	if old, had := s.quorums.Get(key); had {
-		s.index.mined = s.index.mined.without(old, key)
+		s.index.mined = s.index.mined.without(newestFirst(old), key)
 	}
 	if q == nil {
 		s.quorums = s.quorums.Delete(key)
 		return
 	}
 	s.quorums = s.quorums.Set(key, q)
-	s.index.mined = s.index.mined.with(q, key)
+	s.index.mined = s.index.mined.with(newestFirst(q), key)
 }
 
-// mined lists all quorums, ascending by the height they were mined at and the
-// key. It never changes: one in so many blocks makes another list.
-type mined []minedQuorum
-
-type minedQuorum struct {
-	height int32
-	of     wire.LLMQType
-	key    wire.Hash
-}
-
-func (m mined) find(q *Quorum, key wire.Hash) (int, bool) {
-	return slices.BinarySearchFunc(m, minedQuorum{q.Mined, q.Type(), key}, func(a, b minedQuorum) int {
-		return cmp.Or(cmp.Compare(a.height, b.height), bytes.Compare(a.key[:], b.key[:]))
-	})
-}
-
-func (m mined) with(q *Quorum, key wire.Hash) mined {
-	i, _ := m.find(q, key)
-	return slices.Insert(slices.Clone(m), i, minedQuorum{q.Mined, q.Type(), key})
-}
-
-func (m mined) without(q *Quorum, key wire.Hash) mined {
-	i, had := m.find(q, key)
-	if !had {
-		return m
-	}
-	return slices.Delete(slices.Clone(m), i, i+1)
-}
+// newestFirst ranks quorums descending by the height they were mined at.
+func newestFirst(q *Quorum) uint64 { return rank(^q.Mined, uint32(q.Type())) }
 
 // form carries out the mined commitments of a block: null ones do nothing,
-// real ones make quorums and punish members that are not valid. members are
-// those of each, in order of the index. Source: spec/dash.md 2.4 and 5.7.
+// real ones make quorums and punish members that are not valid. Source:
+// spec/dash.md 2.4 and 5.7.
 func (d *draft) form(commitments []wire.FinalCommitment, sessions []Session) error {
 	if len(commitments) != len(sessions) {
 		return fmt.Errorf("%d commitments of %d sessions: %w", len(commitments), len(sessions), ErrCommitment)

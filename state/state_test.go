@@ -36,8 +36,11 @@ func start(t interface{ Fatal(...any) }, g chain.Genesis) State {
 
 // block is one that s takes, with events.
 func block(s State, height int32, events ...wire.Event) wire.Block {
-	return wire.Block{Header: wire.Header{Height: height, StateRoot: s.Root()}, Content: wire.Content{Events: events}}
+	return wire.Block{Header: wire.Header{Height: height, Parent: parentOf(height), StateRoot: s.Root()}, Content: wire.Content{Events: events}}
 }
+
+// parentOf is the hash of the block before the one that block makes.
+func parentOf(height int32) wire.Hash { return wire.DoubleHash(fmt.Append(nil, "before ", height)) }
 
 func event(g chain.Genesis, node int, sequence uint64) wire.UpdateService {
 	return wire.UpdateService{
@@ -118,44 +121,5 @@ func TestApply_Refuses(t *testing.T) {
 		if len(c.block.Events) == 1 && !errors.Is(s.CheckEvent(1, c.block.Events[0]), c.want) {
 			t.Errorf("%s: CheckEvent says %v", c.name, s.CheckEvent(1, c.block.Events[0]))
 		}
-	}
-}
-
-// Source: DIP-0031, Validation, step 5, and spec/dash.md 3.3. Type 106 keeps
-// connections to its 4 newest quorums.
-func TestPlatformQuorum(t *testing.T) {
-	withQuorums := func(profile string) State {
-		s := start(t, genesis(2, profile))
-		for mined := range int32(6) {
-			s.quorums = append(s.quorums, Quorum{Type: 106, Hash: wire.Hash{byte(mined + 1)}, MinedHeight: 100 + 10*mined})
-		}
-		return s
-	}
-	for _, c := range []struct {
-		quorum      byte // mined at 90 + 10 * quorum
-		signed, tip int32
-		spec, core  bool
-	}{
-		{1, 100, 200, true, true},
-		{1, 99, 200, false, true},   // did not exist yet
-		{1, 139, 200, true, true},   // the oldest of 4
-		{1, 140, 200, false, true},  // a fifth has been mined
-		{6, 150, 200, true, true},   // the newest
-		{6, 149, 200, false, true},  // a block too early
-		{2, 170, 200, false, true},  // two are newer than it by more than 4
-		{3, 170, 200, true, true},   // the oldest of 4 at the end
-		{6, 170, 149, false, false}, // not mined on our branch yet
-		{9, 150, 200, false, false}, // no such quorum
-		{1, -5, 200, false, true},
-	} {
-		for profile, want := range map[string]bool{"spec": c.spec, "core": c.core} {
-			q, ok := withQuorums(profile).PlatformQuorum(wire.Hash{c.quorum}, c.signed, c.tip)
-			if ok != want || ok && q.Hash != (wire.Hash{c.quorum}) {
-				t.Errorf("%s: quorum %d signed at %d, tip %d: %t, want %t", profile, c.quorum, c.signed, c.tip, ok, want)
-			}
-		}
-	}
-	if n := len(withQuorums("spec").Quorums(120)); n != 3 {
-		t.Errorf("%d quorums at 120, want 3", n)
 	}
 }

@@ -21,9 +21,10 @@ type twin struct {
 	nodes              map[wire.Hash]twinNode
 	stakers            map[wire.Hash]twinStaker
 	gone               map[wire.Hash]twinGone
-	removed, transited int // in the last block
-	punished, banned   int // in the last block
-	height             int // of the last block
+	quorums            []twinQuorum // as they were mined
+	removed, transited int          // in the last block
+	punished, banned   int          // in the last block
+	height             int          // of the last block
 	thirds             bool
 	paid               wire.Hash
 }
@@ -39,11 +40,20 @@ type twinNode struct {
 	times, base, penalty, reward, exit                    int
 	index                                                 uint32
 	cause                                                 wire.Answer
+	confirmed                                             wire.Hash
+	platform                                              string
 }
 
 type twinStaker struct {
 	granted, sequence uint64
 	locks             []Lock // never dropped here
+}
+
+type twinQuorum struct {
+	kind        wire.LLMQType
+	hash        wire.Hash
+	base, mined int
+	members     []wire.Hash
 }
 
 type twinGone struct {
@@ -64,7 +74,7 @@ func newTwin(g chain.Genesis) twin {
 		t.stakers[wire.Hash(grant.Staker)] = twinStaker{granted: grant.Amount}
 	}
 	for _, n := range g.Nodes {
-		x := twinNode{evo: n.Evo, operator: n.OperatorKey, service: n.ServiceKey, addresses: n.Addresses,
+		x := twinNode{evo: n.Evo, operator: n.OperatorKey, service: n.ServiceKey, addresses: n.Addresses, platform: n.Platform, confirmed: t.network,
 			banned: -1, revived: -1, since: -1, down: -1, last: -1, base: 60, penalty: -1, reward: -1, exit: -1}
 		if len(n.Addresses) == 0 {
 			x.banned = 0
@@ -83,7 +93,7 @@ func newTwin(g chain.Genesis) twin {
 }
 
 func (t twin) clone() twin {
-	t.nodes, t.stakers, t.gone = maps.Clone(t.nodes), maps.Clone(t.stakers), maps.Clone(t.gone)
+	t.nodes, t.stakers, t.gone, t.quorums = maps.Clone(t.nodes), maps.Clone(t.stakers), maps.Clone(t.gone), slices.Clone(t.quorums)
 	t.removed, t.transited, t.punished, t.banned, t.paid = 0, 0, 0, 0, wire.Hash{}
 	return t
 }
@@ -169,7 +179,7 @@ func (n twinNode) credit(height int) int {
 }
 
 // apply returns t after the block, and whether the block is legal.
-func (t twin) apply(b wire.Block, failed ...[]wire.Hash) (twin, bool) {
+func (t twin) apply(b wire.Block, sessions ...Session) (twin, bool) {
 	next := t.clone()
 	height := int(b.Header.Height)
 	next.height = height
@@ -193,8 +203,14 @@ func (t twin) apply(b wire.Block, failed ...[]wire.Hash) (twin, bool) {
 		n.reward, n.index = height, math.MaxUint32
 		next.nodes[next.paid] = n
 	}
-	for _, h := range slices.Concat(failed...) {
-		next.punish(height, h)
+	for h, n := range next.nodes {
+		if n.confirmed == (wire.Hash{}) && height-1-n.registered >= 1 {
+			n.confirmed = b.Header.Parent
+			next.nodes[h] = n
+		}
+	}
+	if !next.form(height, b.Commitments, sessions) {
+		return t, false
 	}
 	for i, e := range b.Events {
 		if e.Head().Network != t.network || !next.event(height, i, e) {
@@ -212,6 +228,29 @@ func (t twin) apply(b wire.Block, failed ...[]wire.Hash) (twin, bool) {
 		}
 	}
 	return next, true
+}
+
+func (t *twin) form(height int, commitments []wire.FinalCommitment, sessions []Session) bool {
+	if len(commitments) != len(sessions) {
+		return false
+	}
+	for i, c := range commitments {
+		if c.PublicKey == (wire.OperatorKey{}) { // the only null ones here
+			continue
+		}
+		for _, q := range t.quorums {
+			if q.kind == c.Type && q.hash == c.QuorumHash {
+				return false
+			}
+		}
+		t.quorums = append(t.quorums, twinQuorum{c.Type, c.QuorumHash, int(sessions[i].Base), height, sessions[i].Members})
+		for j, h := range sessions[i].Members {
+			if !c.ValidMembers[j] {
+				t.punish(height, h)
+			}
+		}
+	}
+	return true
 }
 
 func (t *twin) punish(height int, h wire.Hash) {
@@ -247,10 +286,10 @@ func (t *twin) event(height, i int, e wire.Event) bool {
 				return false
 			}
 		}
-		if e.ServiceKey == (wire.ServiceKey{}) || e.OperatorKey == (wire.OperatorKey{}) {
+		if e.ServiceKey == (wire.ServiceKey{}) || e.OperatorKey == (wire.OperatorKey{}) || e.Platform != "" && !e.Evo {
 			return false
 		}
-		x := twinNode{evo: e.Evo, operator: e.OperatorKey, service: e.ServiceKey, addresses: e.Addresses,
+		x := twinNode{evo: e.Evo, operator: e.OperatorKey, service: e.ServiceKey, addresses: e.Addresses, platform: e.Platform,
 			registered: height, banned: -1, revived: -1, since: -1, down: -1, last: -1, base: 60, penalty: -1, reward: -1, exit: -1}
 		if len(e.Addresses) == 0 {
 			x.banned = height
@@ -284,12 +323,15 @@ func (t *twin) event(height, i int, e wire.Event) bool {
 		}
 		t.nodes[e.ProTxHash] = x
 	case wire.UpdateService:
-		if !isNode || node.revoked || sequence != node.sequence+1 {
+		if !isNode || node.revoked || sequence != node.sequence+1 || e.Platform != "" && !node.evo {
 			return false
 		}
-		node.sequence, node.addresses = sequence, e.Addresses
+		node.sequence, node.addresses, node.platform = sequence, e.Addresses, e.Platform
 		if node.banned >= 0 {
 			node.score, node.banned, node.revived = 0, -1, height
+			if node.since >= 0 && node.down < 0 {
+				node.reward, node.index = height, uint32(i)
+			}
 		}
 		t.nodes[record] = node
 		return true

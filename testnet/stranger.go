@@ -123,6 +123,26 @@ func (b Bystander) ServiceKey(proTx wire.Hash) (wire.ServiceKey, bool) {
 	return wire.ServiceKey{}, false
 }
 
+// RegisteredAs is the genesis' registry.
+func (b Bystander) RegisteredAs(key wire.ServiceKey) (wire.Hash, bool) {
+	for _, n := range b.Genesis.Nodes {
+		if n.ServiceKey == key {
+			return n.ProTxHash, true
+		}
+	}
+	return wire.Hash{}, false
+}
+
+// Where knows identities and no addresses: shares go to contacts only.
+func (b Bystander) Where(proTx wire.Hash) (peer.AddrInfo, bool) {
+	key, ok := b.ServiceKey(proTx)
+	if !ok {
+		return peer.AddrInfo{}, false
+	}
+	id, err := gossip.PeerID(key)
+	return peer.AddrInfo{ID: id}, err == nil
+}
+
 // Blocks, bans and addresses: there are none.
 func (b Bystander) Blocks(wire.BlockRange) ([][]byte, error)     { return nil, errors.New("no blocks") }
 func (b Bystander) BanSummary() wire.BanSummary                  { return nil }
@@ -132,9 +152,10 @@ func (b Bystander) BansByHash(wire.BanHashes) []wire.PlatformBan { return nil }
 func (b Bystander) Registered() []peer.AddrInfo                  { return nil }
 
 // What happens is nobody's business.
-func (b Bystander) PeerUp(engine.Peer, wire.Status)            {}
-func (b Bystander) PeerDown(engine.Peer)                       {}
-func (b Bystander) Fetched(engine.Fetched)                     {}
-func (b Bystander) Misbehaved(engine.Peer, validation.Verdict) {}
-func (b Bystander) Reached(engine.Peer, []string)              {}
-func (b Bystander) Parted(engine.Farewell)                     {}
+func (b Bystander) Shares(engine.Peer, wire.Hash, wire.SigShares) {}
+func (b Bystander) PeerUp(engine.Peer, wire.Status)               {}
+func (b Bystander) PeerDown(engine.Peer)                          {}
+func (b Bystander) Fetched(engine.Fetched)                        {}
+func (b Bystander) Misbehaved(engine.Peer, validation.Verdict)    {}
+func (b Bystander) Reached(engine.Peer, []string)                 {}
+func (b Bystander) Parted(engine.Farewell)                        {}

@@ -144,7 +144,7 @@ func TestTable_IsComplete(t *testing.T) {
 		}
 		return true
 	})
-	evidence := map[Reason]bool{VoteConflict: true, CheckpointConflict: true} // of the sender's own misconduct: all must see it
+	evidence := map[Reason]bool{VoteConflict: true, CheckpointConflict: true, DKGEquivocation: true, RecoveredConflict: true} // of the sender's own misconduct: all must see it
 	if len(declared) < 20 {
 		t.Fatalf("found %d reasons in the source", len(declared))
 	}

@@ -19,6 +19,7 @@ var dkgRows = []Row{
 	{DKGSignature, Reject, params.PointsBan, OfMessage, "message of a session not signed by its member's operator key"},
 	{DKGPoint, Reject, params.PointsBan, OfMessage, "message of a session with a point that is none"},
 	{DKGThird, Ignore, 0, OfMessage, "third message of a kind from one member: two are enough to see that it says two things"},
+	{DKGTooMany, Ignore, 0, OfMessage, "message of a peer that has sent twice as many of the kind as the session has members"},
 	{DKGResult, Ignore, 0, OfMessage, "premature commitment to another result of the valid members that it names"},
 	{DKGEquivocation, Accept, 0, OfMessage, "second, different message of a kind from one member: kept and forwarded as evidence"},
 }
@@ -28,7 +29,7 @@ var commitmentRows = []Row{
 	{CommitmentType, Reject, params.PointsBan, OfMessage, "final commitment of a quorum type that does not run here"},
 	{CommitmentBase, Reject, params.PointsBan, OfMessage, "final commitment of a session that begins at a block where none does"},
 	{CommitmentUnknownBlock, Ignore, 0, OfUs, "final commitment of a session that begins at a block we do not know: held for a few slots"},
-	{CommitmentStale, Ignore, params.PointsBan, OfView, "final commitment of a session more than an interval below our tip"},
+	{CommitmentStale, Reject, params.PointsBan, OfView, "final commitment of a session more than an interval below our tip"},
 	{CommitmentMined, Ignore, 0, OfMessage, "final commitment of a quorum that a block has made"},
 	{CommitmentNull, Reject, params.PointsBan, OfMessage, "final commitment to nothing: only blocks carry those"},
 	{CommitmentInvalid, Reject, params.PointsBan, OfMessage, "final commitment that does not fit its session: members, signers, version"},

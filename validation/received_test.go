@@ -66,7 +66,7 @@ func TestReason_ReceivedAndRememberedAsPublished(t *testing.T) {
 	}
 	for _, row := range Table() {
 		topic, _, _ := strings.Cut(string(row.Reason), "-")
-		other := slices.Contains([]string{"block", "event", "pool", "proof", "vote", "checkpoint", "handshake", "operator"}, topic) // never the verdict on a ban
+		other := slices.Contains([]string{"block", "event", "pool", "proof", "vote", "checkpoint", "dkg", "commitment", "share", "recovered", "request", "handshake", "operator"}, topic) // never the verdict on a ban
 		if seen[row.Reason] == other {
 			t.Errorf("%s: in the published table %t, the verdict on something else %t", row.Reason, seen[row.Reason], other)
 		}

@@ -113,6 +113,7 @@ const (
 	DKGSignature    Reason = "dkg-signature"
 	DKGPoint        Reason = "dkg-point"
 	DKGThird        Reason = "dkg-third"
+	DKGTooMany      Reason = "dkg-too-many"
 	DKGResult       Reason = "dkg-other-result"
 	DKGEquivocation Reason = "dkg-equivocation"
 

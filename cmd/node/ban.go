@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
-	"os"
 	"strconv"
 	"strings"
 
@@ -13,7 +12,6 @@ import (
 
 	"github.com/proctornet/proctor/bls"
 	"github.com/proctornet/proctor/params"
-	"github.com/proctornet/proctor/testnet"
 	"github.com/proctornet/proctor/validation"
 	"github.com/proctornet/proctor/wire"
 )
@@ -21,11 +19,11 @@ import (
 func banCommand() *cobra.Command {
 	group := &cobra.Command{
 		Use:   "ban",
-		Short: "Inspect, verify, sign and submit platform bans",
+		Short: "Inspect, verify and submit platform bans",
 		Example: `  proctor ban verify HEX --quorum-key HEX --llmq-type 106
   proctor ban submit HEX --config evo-1/proctor.toml`,
 	}
-	group.AddCommand(banInspectCommand(), banVerifyCommand(), banSignCommand(), banSubmitCommand())
+	group.AddCommand(banInspectCommand(), banVerifyCommand(), banSubmitCommand())
 	return group
 }
 
@@ -125,7 +123,7 @@ Exit codes: 0 valid, 1 not valid, 2 the input cannot be used.`,
 			if err != nil {
 				return unusable{err}
 			}
-			key, err := parseQuorumKey(quorumKey)
+			key, err := parseBLSKey("--quorum-key", quorumKey)
 			if err != nil {
 				return unusable{err}
 			}
@@ -149,75 +147,6 @@ Exit codes: 0 valid, 1 not valid, 2 the input cannot be used.`,
 	return c
 }
 
-func banSignCommand() *cobra.Command {
-	var dealer, proTx string
-	var height int32
-	var signers int
-	var asJSON bool
-	c := &cobra.Command{
-		Use:   "sign",
-		Short: "Sign a platform ban with the shares of a test network's trusted dealer",
-		Long: `Sign a platform ban with the shares of a test network's trusted dealer: so many
-members' shares sign, and their signatures are recovered to the quorum's. Fewer
-than the threshold make none. ` + "`proctor demo --keep DIR`" + ` leaves a dealer file.`,
-		Example: `  proctor ban sign --dealer DIR/dealer.json --protx HASH --height 620`,
-		Args:    cobra.NoArgs,
-		RunE: func(c *cobra.Command, _ []string) error {
-			hash, err := wire.ParseHash(proTx)
-			if err != nil {
-				return unusable{fmt.Errorf("--protx: %w", err)}
-			}
-			if !c.Flags().Changed("height") {
-				return unusable{fmt.Errorf("--height is not given: a ban is signed at a block height")}
-			}
-			d, err := readDealer(dealer)
-			if err != nil {
-				return unusable{err}
-			}
-			if n := len(d.Shares); signers < 0 || signers > n {
-				return unusable{fmt.Errorf("--signers is %d, want 0 to %d, the shares in %s", signers, n, dealer)}
-			}
-			if signers == 0 {
-				signers = d.Threshold
-			}
-			m, err := d.Ban(hash, height, signers)
-			if err != nil {
-				return err
-			}
-			encoded := hex.EncodeToString(m.Bytes())
-			if asJSON {
-				return printJSON(c.OutOrStdout(), struct {
-					Hex string `json:"hex"`
-					banReport
-				}{encoded, newBanReport(m, d.LLMQType)})
-			}
-			fmt.Fprintln(c.OutOrStdout(), encoded)
-			return nil
-		},
-	}
-	jsonFlag(c, &asJSON)
-	c.Flags().StringVar(&dealer, "dealer", "dealer.json", "file with the shares")
-	c.Flags().StringVar(&proTx, "protx", "", "ProTxHash of the evonode to ban, 64 hex digits (required)")
-	c.Flags().Int32Var(&height, "height", 0, "block height the ban is signed at (required)")
-	c.Flags().IntVar(&signers, "signers", 0, "members whose shares sign; 0 for as many as needed")
-	return c
-}
-
-func readDealer(path string) (testnet.Dealer, error) {
-	raw, err := os.ReadFile(path)
-	if err != nil {
-		return testnet.Dealer{}, fmt.Errorf("--dealer: %w", err)
-	}
-	d, err := testnet.ParseDealer(raw)
-	if err != nil {
-		return d, fmt.Errorf("%s: %w", path, err)
-	}
-	if d.Threshold < 1 || d.Threshold > len(d.Shares) {
-		return d, fmt.Errorf("%s: threshold is %d of %d shares", path, d.Threshold, len(d.Shares))
-	}
-	return d, nil
-}
-
 // verifyBan is step 6.
 func verifyBan(m wire.PlatformBan, t wire.LLMQType, key bls.PublicKey) validation.Verdict {
 	sig, err := bls.ParseSignature(m.Signature)
@@ -228,8 +157,8 @@ func verifyBan(m wire.PlatformBan, t wire.LLMQType, key bls.PublicKey) validatio
 }
 
 func parseBan(text string, llmq uint8) (wire.PlatformBan, error) {
-	if _, err := params.LLMQByType(wire.LLMQType(llmq)); err != nil {
-		return wire.PlatformBan{}, fmt.Errorf("--llmq-type: %w", err)
+	if _, err := knownLLMQ(llmq); err != nil {
+		return wire.PlatformBan{}, err
 	}
 	return parseBanHex(text)
 }
@@ -242,16 +171,25 @@ func parseBanHex(text string) (wire.PlatformBan, error) {
 	return wire.ParsePlatformBan(raw)
 }
 
-func parseQuorumKey(text string) (bls.PublicKey, error) {
+// parseBLSKey reads a public key; what names it in errors.
+func parseBLSKey(what, text string) (bls.PublicKey, error) {
 	var raw wire.OperatorKey
-	if err := wire.DecodeHex(raw[:], "--quorum-key", []byte(text)); err != nil {
+	if err := wire.DecodeHex(raw[:], what, []byte(text)); err != nil {
 		return bls.PublicKey{}, err
 	}
 	key, err := bls.ParsePublicKey(raw)
 	if err != nil {
-		return key, fmt.Errorf("--quorum-key: %w", err)
+		return key, fmt.Errorf("%s: %w", what, err)
 	}
 	return key, nil
+}
+
+func knownLLMQ(llmq uint8) (params.LLMQ, error) {
+	q, err := params.LLMQByType(wire.LLMQType(llmq))
+	if err != nil {
+		return q, fmt.Errorf("--llmq-type: %w", err)
+	}
+	return q, nil
 }
 
 func llmqFlag(c *cobra.Command, llmq *uint8) {

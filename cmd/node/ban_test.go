@@ -7,14 +7,10 @@ import (
 	"maps"
 	"math"
 	"math/big"
-	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
-	"time"
 
-	"github.com/proctornet/proctor/testnet"
 	"github.com/proctornet/proctor/validation"
 	"github.com/proctornet/proctor/wire"
 )
@@ -289,145 +285,6 @@ func TestBan_UnusableInput(t *testing.T) {
 			proctor(t, append(args, "--json")...).wantError(t, exitUnusable, c.words...)
 			if !slices.Contains(c.words, "--quorum-key") {
 				proctor(t, "ban", "inspect", c.message, "--llmq-type", c.llmq).wantError(t, exitUnusable, c.words...)
-			}
-		})
-	}
-}
-
-// dealer makes a quorum of seven with threshold four, and its file.
-func dealer(t testing.TB) (testnet.Dealer, string) {
-	t.Helper()
-	n, err := testnet.NewNetwork(testnet.Options{Nodes: 7, Seed: 5, Profile: "spec", Slot: time.Hour, Now: time.Now()})
-	if err != nil {
-		t.Fatal(err)
-	}
-	return n.Dealer, dealerFile(t, n.Dealer)
-}
-
-func dealerFile(t testing.TB, d testnet.Dealer) string {
-	t.Helper()
-	b, err := json.Marshal(d)
-	if err != nil {
-		t.Fatal(err)
-	}
-	path := filepath.Join(t.TempDir(), "dealer.json")
-	if err := os.WriteFile(path, b, 0o600); err != nil {
-		t.Fatal(err)
-	}
-	return path
-}
-
-func TestBanSign_WhatIsSignedVerifies(t *testing.T) {
-	d, path := dealer(t)
-	for _, height := range []string{"620", "0", "-1"} {
-		for _, signers := range []int{0, d.Threshold, len(d.Shares)} {
-			args := []string{"ban", "sign", "--dealer", path, "--protx", vectorProTx, "--height", height, "--signers", fmt.Sprint(signers)}
-			o := proctor(t, args...)
-			o.wantOK(t)
-			message := strings.TrimSpace(o.stdout)
-			o = proctor(t, append(args, "--json")...)
-			o.wantOK(t)
-			signed := o.object(t, append([]string{"hex"}, inspectKeys...)...)
-			if signed["hex"] != message {
-				t.Errorf("hex is %v as JSON, %s as text", signed["hex"], message)
-			}
-
-			o = proctor(t, "ban", "verify", message, "--quorum-key", d.PublicKey.String(), "--json")
-			o.wantOK(t)
-			checked := o.object(t, append([]string{"valid", "reason"}, inspectKeys...)...)
-			want := map[string]any{
-				"protx_hash": vectorProTx, "signed_height": json.Number(height), "quorum_hash": d.QuorumHash.String(), "valid": true,
-			}
-			for key, value := range want {
-				if checked[key] != value {
-					t.Errorf("%d signers at %s: %s is %v, want %v", signers, height, key, checked[key], value)
-				}
-			}
-			for _, key := range inspectKeys {
-				if checked[key] != signed[key] {
-					t.Errorf("%d signers at %s: %s is %v to sign, %v to verify", signers, height, key, signed[key], checked[key])
-				}
-			}
-			if o := proctor(t, "ban", "verify", message, "--quorum-key", vectorKey); o.code != exitFailed {
-				t.Errorf("another quorum's key: exit code %d, want %d", o.code, exitFailed)
-			}
-		}
-	}
-}
-
-func TestBanSign_Unusable(t *testing.T) {
-	d, path := dealer(t)
-	broken := func(change func(*testnet.Dealer)) string {
-		c := d
-		c.Shares = slices.Clone(d.Shares)
-		change(&c)
-		return dealerFile(t, c)
-	}
-	text := func(s string) string {
-		p := filepath.Join(t.TempDir(), "dealer.json")
-		if err := os.WriteFile(p, []byte(s), 0o600); err != nil {
-			t.Fatal(err)
-		}
-		return p
-	}
-	good, err := os.ReadFile(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	secret := fmt.Sprintf("%x", d.Shares[0].Secret[:])
-	ban := []string{"--protx", vectorProTx, "--height", "620"}
-	for _, c := range []struct {
-		name  string
-		file  string
-		args  []string
-		code  int
-		words []string
-	}{
-		{"one signer", path, append(ban, "--signers", "1"), exitFailed, []string{"1 of 4 shares", "too few shares"}},
-		{"one short of the threshold", path, append(ban, "--signers", "3"), exitFailed, []string{"3 of 4 shares", "too few shares"}},
-		{"signers below zero", path, append(ban, "--signers", "-1"), exitUnusable, []string{"--signers", "-1", "0 to 7"}},
-		{"more signers than shares", path, append(ban, "--signers", "8"), exitUnusable, []string{"--signers", "8", "0 to 7"}},
-		{"no protx", path, []string{"--height", "620"}, exitUnusable, []string{"--protx", "64 hex digits"}},
-		{"short protx", path, []string{"--height", "620", "--protx", "ab"}, exitUnusable, []string{"--protx", `"ab"`, "2 characters", "64 hex digits"}},
-		{"no height", path, []string{"--protx", vectorProTx}, exitUnusable, []string{"--height"}},
-		{"height too large", path, []string{"--protx", vectorProTx, "--height", "2147483648"}, exitUnusable, []string{"--height", "2147483648"}},
-		{"no file", filepath.Join(t.TempDir(), "none.json"), ban, exitUnusable, []string{"--dealer", "none.json", "no such file"}},
-		{"a directory", t.TempDir(), ban, exitUnusable, []string{"--dealer", "is a directory"}},
-		{"not JSON", text("x"), ban, exitUnusable, []string{"dealer.json", "invalid character"}},
-		{"empty", text(""), ban, exitUnusable, []string{"dealer.json"}},
-		{"cut off", text(string(good[:len(good)/2])), ban, exitUnusable, []string{"dealer.json"}},
-		{"unknown key", text(`{"nonsense":1}`), ban, exitUnusable, []string{"dealer.json", "nonsense"}},
-		{"not a dealer's", broken(func(d *testnet.Dealer) { d.MadeBy = "dkg" }), ban, exitUnusable, []string{"made_by", `"dkg"`, "trusted-dealer"}},
-		{"secret of 31 bytes", text(strings.Replace(string(good), secret, secret[2:], 1)), ban, exitUnusable, []string{"62 characters", "64 hex digits"}},
-		{"no shares", broken(func(d *testnet.Dealer) { d.Shares = nil }), ban, exitUnusable, []string{"threshold is 4 of 0"}},
-		{"threshold 0", broken(func(d *testnet.Dealer) { d.Threshold = 0 }), ban, exitUnusable, []string{"threshold is 0 of 7"}},
-		{"threshold below zero", broken(func(d *testnet.Dealer) { d.Threshold = -1 }), ban, exitUnusable, []string{"threshold is -1 of 7"}},
-		{"threshold above the shares", broken(func(d *testnet.Dealer) { d.Threshold = 8 }), ban, exitUnusable, []string{"threshold is 8 of 7"}},
-		{"a tampered share", broken(func(d *testnet.Dealer) { d.Shares[0].Secret[31] ^= 1 }), ban, exitFailed, []string{"sign ban"}},
-		{"a share out of range", broken(func(d *testnet.Dealer) {
-			for i := range d.Shares[1].Secret {
-				d.Shares[1].Secret[i] = 0xff
-			}
-		}), ban, exitFailed, []string{"share of " + d.Shares[1].ProTxHash.String()}},
-		{"a share twice", broken(func(d *testnet.Dealer) { d.Shares[1] = d.Shares[0] }), ban, exitFailed, []string{"sign ban"}},
-		{"two owners exchanged", broken(func(d *testnet.Dealer) {
-			d.Shares[0].ProTxHash, d.Shares[1].ProTxHash = d.Shares[1].ProTxHash, d.Shares[0].ProTxHash
-		}), ban, exitFailed, []string{"sign ban"}},
-		{"another threshold", broken(func(d *testnet.Dealer) { d.Threshold = 3 }), ban, exitFailed, []string{"sign ban"}},
-		{"another quorum's key", broken(func(d *testnet.Dealer) {
-			if err := d.PublicKey.UnmarshalText([]byte(vectorKey)); err != nil {
-				t.Fatal(err)
-			}
-		}), ban, exitFailed, []string{"sign ban"}},
-		{"no key", broken(func(d *testnet.Dealer) { d.PublicKey = wire.OperatorKey{} }), ban, exitFailed, []string{"public key"}},
-	} {
-		t.Run(c.name, func(t *testing.T) {
-			o := proctor(t, append([]string{"ban", "sign", "--dealer", c.file}, c.args...)...)
-			o.wantError(t, c.code, c.words...)
-			for _, s := range d.Shares {
-				if strings.Contains(o.stderr, fmt.Sprintf("%x", s.Secret[:])) {
-					t.Errorf("a secret share in stderr:\n%s", o.stderr)
-				}
 			}
 		})
 	}

@@ -150,7 +150,12 @@ func TestUsage_WrongInputIsOneLine(t *testing.T) {
 		{"extra argument to run", []string{"run", "extra"}, []string{`"extra"`}},
 		{"extra argument to config check", []string{"config", "check", "extra"}, []string{`"extra"`}},
 		{"extra argument to demo", []string{"demo", "extra"}, []string{`"extra"`}},
-		{"extra argument to ban sign", []string{"ban", "sign", "extra"}, []string{`"extra"`}},
+		{"sign a ban without a quorum", []string{"ban", "sign"}, []string{`"sign"`, "proctor ban --help"}},
+		{"decode nothing", []string{"decode"}, []string{"2 arg", "0"}},
+		{"decode no message", []string{"decode", "qfcommit"}, []string{"2 arg", "1"}},
+		{"decode an unknown kind", []string{"decode", "qsigsinv", "00"}, []string{`"qsigsinv"`, "known: platformban, qcontrib", "peer-list"}},
+		{"unknown command of quorum", []string{"quorum", "sign"}, []string{`"sign"`, "proctor quorum --help"}},
+		{"no commitment to verify", []string{"quorum", "verify-commitment"}, []string{"1 arg", "0"}},
 		{"two messages to inspect", []string{"ban", "inspect", "aa", "bb"}, []string{"1 arg", "2"}},
 		{"no message to inspect", []string{"ban", "inspect"}, []string{"1 arg", "0"}},
 		{"no message to verify", []string{"ban", "verify"}, []string{"1 arg", "0"}},
@@ -190,7 +195,7 @@ func TestUsage_WrongInputIsOneLine(t *testing.T) {
 }
 
 func TestUsage_GroupsShowTheirHelp(t *testing.T) {
-	for _, args := range [][]string{{}, {"--help"}, {"ban"}, {"config"}, {"key"}, {"event"}, {"rules"}, {"testnet"}, {"completion"}, {"run", "--help"}, {"--version"}} {
+	for _, args := range [][]string{{}, {"--help"}, {"ban"}, {"quorum"}, {"config"}, {"key"}, {"event"}, {"rules"}, {"testnet"}, {"completion"}, {"run", "--help"}, {"--version"}} {
 		o := proctor(t, args...)
 		o.wantOK(t)
 		if o.stdout == "" {

@@ -144,6 +144,7 @@ func nodeConfig(c config.Config, log io.Writer) (node.Config, error) {
 		APIAddress:     c.API.Listen,
 		APICookie:      c.API.Cookie,
 		DryRun:         c.Penalties == config.DryRun,
+		Watch:          c.Watch,
 	}
 	if votes {
 		nc.OperatorKey = &operator
