@@ -33,8 +33,10 @@ type council struct {
 	queue  []parcel
 	random *rand.Rand // order of delivery; nil: as they were sent
 
-	lose   func(p parcel) bool                        // what does not arrive
+	lose   func(p parcel) bool                          // what does not arrive
 	kill   func(i int, out *Effects) (cut int, ok bool) // stop it when so many writes are stored, before anything leaves
+	dead   func(i int, p Probe) string // why a platform endpoint does not answer to a member; nil: nobody is told anything
+
 	alarms map[AlarmKind]int
 	points map[Peer]int
 	said   map[Topic]map[wire.Hash]int // publications, by id and by how many
@@ -177,6 +179,11 @@ func (c *council) commit(i int, out *Effects) {
 		}
 		c.send(i, c.nodeOf(m.To), Shares{Peer(fmt.Sprint(i)), proTx(i), m.Shares})
 	}
+	for _, p := range out.Probes {
+		if c.dead != nil && p.Service == Platform {
+			c.send(i, i, Probed{p, c.dead(i, p)})
+		}
+	}
 	for _, p := range out.Publications {
 		if c.said[p.Topic] == nil {
 			c.said[p.Topic] = make(map[wire.Hash]int)
@@ -300,6 +307,17 @@ func (c *council) next(events ...wire.Event) {
 		c.hear(i, b)
 	}
 	c.deliver()
+}
+
+// meet brings all members in contact.
+func (c *council) meet() {
+	for i := range c.rigs {
+		for j := range c.rigs {
+			if i != j {
+				c.step(i, PeerTip{Peer: Peer(fmt.Sprint(j))})
+			}
+		}
+	}
 }
 
 // until lets blocks pass.
