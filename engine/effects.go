@@ -38,8 +38,9 @@ const (
 	KindShare                      // by type and quorum hash: our share of a quorum's key and its vector
 	KindMinable                    // by type and quorum hash: the best wire.FinalCommitment that no block carries yet
 	KindSigned                     // by type and request: signing.Vote, the one message we sign for it
-	KindRecovered                  // by type and request: wire.RecoveredSig and the height it came at
+	KindRecovered                  // by type and request: height, wire.RecoveredSig, and the one that contradicts it
 	KindRequest                    // by ProTxHash: BanRequest, a ban that we ask our quorum for
+	KindShareFault                 // by type, request, member and number of shares: signing.Fault
 )
 
 // Kinds lists every kind.
@@ -47,7 +48,7 @@ func Kinds() []Kind {
 	return []Kind{
 		KindMeta, KindBlock, KindNode, KindFlag, KindBan, KindAccount, KindPeerBan, KindRefusal, KindContact, KindFarewell,
 		KindStaker, KindTombstone, KindUndo, KindProof, KindVote, KindCheckpoint, KindJudged, KindDecision, KindMisconduct,
-		KindQuorum, KindDKG, KindShare, KindMinable, KindSigned, KindRecovered, KindRequest,
+		KindQuorum, KindDKG, KindShare, KindMinable, KindSigned, KindRecovered, KindRequest, KindShareFault,
 	}
 }
 
@@ -165,10 +166,15 @@ const (
 	AlarmMisconduct AlarmKind = "misconduct" // a tester answered one question in two ways
 	AlarmCheckpoint AlarmKind = "checkpoint" // a tester published another block or state root than ours
 	AlarmReorg      AlarmKind = "reorg"      // blocks were undone
+
+	AlarmShare         AlarmKind = "share"         // a member signed two messages for one request, or sent us a wrong share
+	AlarmContradiction AlarmKind = "contradiction" // quorums signed two messages for one request
 )
 
 // AlarmKinds lists every sort of alarm.
-func AlarmKinds() []AlarmKind { return []AlarmKind{AlarmMisconduct, AlarmCheckpoint, AlarmReorg} }
+func AlarmKinds() []AlarmKind {
+	return []AlarmKind{AlarmMisconduct, AlarmCheckpoint, AlarmReorg, AlarmShare, AlarmContradiction}
+}
 
 // seam marks a place where one commit may end and the next begin: what was
 // written so far makes sense without what follows.

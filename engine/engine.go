@@ -15,6 +15,7 @@ import (
 	"github.com/proctornet/proctor/params"
 	"github.com/proctornet/proctor/quorum"
 	"github.com/proctornet/proctor/quorum/dkg"
+	"github.com/proctornet/proctor/quorum/signing"
 	"github.com/proctornet/proctor/state"
 	"github.com/proctornet/proctor/trie"
 	"github.com/proctornet/proctor/uptime"
@@ -94,6 +95,15 @@ type Engine struct {
 	leftover         []int32                          // heights of undo records that no block needs; of Restore only
 	written          standing                         // what the database says of where we stand
 
+	signers        []*signer                       // one of each type of quorum that runs
+	signatures     trie.Map[wire.RecoveredSig]     // of quorums, by signatureKey
+	contradictions trie.Map[signing.Contradiction] // by signatureKey
+	shareFaults    []signing.Fault                 // of members of quorums; never changed in place
+	stirred        [32]byte                        // see stir
+	followed       wire.Hash                       // the tip that the signers stand at
+	requests       trie.Map[BanRequest]            // by ProTxHash
+	pursued        wire.Hash                       // the tip that they were pursued at
+
 	confidence confidence
 	doubt      doubt
 
@@ -117,6 +127,7 @@ func New(c Config) (*Engine, *Effects, error) {
 		return nil, nil, err
 	}
 	e.branch = Branch{e.newLink(e.tree.Tip(), wire.Block{}, e.state, state.Diff{})}
+	e.signers = e.newSigners()
 	if err := e.checkKeys(); err != nil {
 		return nil, nil, err
 	}
@@ -204,11 +215,15 @@ func (e *Engine) Snapshot() *Snapshot {
 		Votes:       e.heardVotes,
 		Checkpoints: e.heardCheckpoints,
 
-		Rosters:  e.lastRosters(),
-		Sessions: e.shown.rosters,
-		DKG:      e.shown.status,
-		BadVotes: e.shown.badVotes,
-		Minable:  e.minable,
+		Rosters:        e.lastRosters(),
+		Sessions:       e.shown.rosters,
+		DKG:            e.shown.status,
+		BadVotes:       e.shown.badVotes,
+		Minable:        e.minable,
+		Signatures:     e.signatures,
+		Contradictions: e.contradictions,
+		ShareFaults:    e.shareFaults,
+		Requests:       e.requests,
 
 		Refusals:  e.refused.Items(),
 		Deferred:  e.waiting.Deferred(),
@@ -230,6 +245,7 @@ func (e *Engine) Step(in Input, t Ticket, out *Effects) {
 	e.take(in, t, out)
 	if out.Fatal == nil {
 		e.duties(out)
+		e.signing(out)
 		e.putMeta(out)
 	}
 }

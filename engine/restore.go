@@ -71,7 +71,10 @@ func Restore(c Config, r Records) (e *Engine, effects *Effects, err error) {
 	if e, err = blank(c); err != nil {
 		return nil, nil, err
 	}
-	for _, load := range []func(Records, meta) error{e.loadState, e.loadBranch, e.loadShares, e.loadSessions, e.loadMinable, e.loadProofs, e.loadBallots, e.loadDecisions, e.loadFlags, e.loadBans, e.loadRefusals, e.loadLedger, e.loadContacts} {
+	for _, load := range []func(Records, meta) error{
+		e.loadState, e.loadBranch, e.loadShares, e.loadSessions, e.loadMinable, e.loadSigned, e.loadRecovered, e.loadShareFaults, e.loadRequests,
+		e.loadProofs, e.loadBallots, e.loadDecisions, e.loadFlags, e.loadBans, e.loadRefusals, e.loadLedger, e.loadContacts,
+	} {
 		if err := load(r, m); err != nil {
 			return nil, nil, err
 		}

@@ -4,6 +4,7 @@ import (
 	"github.com/proctornet/proctor/chain"
 	"github.com/proctornet/proctor/inventory"
 	"github.com/proctornet/proctor/quorum/dkg"
+	"github.com/proctornet/proctor/quorum/signing"
 	"github.com/proctornet/proctor/state"
 	"github.com/proctornet/proctor/trie"
 	"github.com/proctornet/proctor/uptime"
@@ -36,9 +37,12 @@ type Snapshot struct {
 	DKG        []dkg.Status                   // of Sessions, as they stood when the tip was new
 	BadVotes   []BadVote                      // of ours, in the sessions that we follow
 	Minable    trie.Map[wire.FinalCommitment] // by state.QuorumKey: the best that no block carries yet
-	Signatures trie.Map[wire.RecoveredSig]    // of quorums, by signatureKey
+	Signatures trie.Map[wire.RecoveredSig]    // of quorums, see Signature
 	Requests   trie.Map[BanRequest]           // of ours, by ProTxHash
 	Endpoints  trie.Map[Endpoint]             // platform endpoints that we watch, by ProTxHash
+
+	Contradictions trie.Map[signing.Contradiction] // of quorums that signed two things for one request, by signatureKey
+	ShareFaults    []signing.Fault                 // of members, proven
 
 	Refusals inventory.Refusals
 	Deferred int // bans that wait until they can be judged

@@ -137,7 +137,14 @@ func (b *batch) release(snapshot *engine.Snapshot) {
 		gossip.Unban(p)
 	}
 	for _, p := range b.effects.Publications {
-		if mute := b.node.config.Mute; mute == nil || !mute(p) {
+		if mute := b.node.config.Mute; mute != nil && mute(p) {
+			continue
+		}
+		said := []engine.Publication{p}
+		if forge := b.node.config.Forge; forge != nil {
+			said = forge(p)
+		}
+		for _, p := range said {
 			gossip.Publish(p)
 		}
 	}

@@ -57,6 +57,10 @@ type Config struct {
 	// demonstrations make nodes neglect their duties with it.
 	Mute func(engine.Publication) bool
 
+	// Forge, when set, returns what is sent instead of a message of ours; nil
+	// sends nothing. Tests make nodes lie with it.
+	Forge func(engine.Publication) []engine.Publication
+
 	// Faults, when set, stands between the committer and the database. Tests
 	// make commits fail with it.
 	Faults func(store.Committing) store.Committing

@@ -29,9 +29,10 @@ type Cluster struct {
 	Signers Signers    // of the newest of them; empty if there is none
 	nodes   []*running // by member; nil where none runs
 
-	faults  func(member int, disk store.Committing) store.Committing // optional, set before Start
-	mute    func(member int, p engine.Publication) bool              // optional, set before Start: messages that are not sent
-	dryRun  bool                                                     // penalties are not carried out
+	faults  func(member int, disk store.Committing) store.Committing    // optional, set before Start
+	mute    func(member int, p engine.Publication) bool                 // optional, set before Start: messages that are not sent
+	forge   func(member int, p engine.Publication) []engine.Publication // optional, set before Start: what is sent instead of a message
+	dryRun  bool                                                        // penalties are not carried out
 	parting parting
 }
 
@@ -98,6 +99,10 @@ func (c *Cluster) Start(i int) error {
 	}
 	m := c.Members[i]
 	r := &running{dataDir: c.dataDir(i), log: log, done: make(chan error, 1)}
+	var forge func(engine.Publication) []engine.Publication
+	if c.forge != nil {
+		forge = func(p engine.Publication) []engine.Publication { return c.forge(i, p) }
+	}
 	r.Node, err = node.New(node.Config{
 		Genesis:        c.Genesis,
 		Identity:       m.Service,
@@ -105,6 +110,7 @@ func (c *Cluster) Start(i int) error {
 		OperatorKey:    &m.Operator,
 		Announce:       m.Announced,
 		Mute:           func(p engine.Publication) bool { return c.mute != nil && c.mute(i, p) },
+		Forge:          forge,
 		DataDir:        r.dataDir,
 		Listen:         m.Addresses(),
 		Log:            slog.New(slog.NewTextHandler(log, &slog.HandlerOptions{Level: slog.LevelDebug})),

@@ -29,7 +29,7 @@ func (m Member) operatorSigns(hash wire.Hash) wire.Signature {
 // Announce signs the update-service event that follows the member's event
 // with number last (0 before the first).
 func (n *Network) Announce(m Member, last uint64) wire.UpdateService {
-	e := wire.UpdateService{EventHead: n.head(last), ProTxHash: m.ProTxHash, Addresses: m.Addresses()}
+	e := wire.UpdateService{EventHead: n.head(last), ProTxHash: m.ProTxHash, Addresses: m.Addresses(), Platform: m.Platform}
 	e.Signature = m.operatorSigns(e.SignHash())
 	return e
 }
@@ -47,7 +47,7 @@ func (n *Network) Register(m Member, amount, last uint64) wire.Register {
 	e := wire.Register{
 		EventHead: n.head(last), Staker: m.stakerKey(), Evo: m.Evo,
 		OperatorKey: wire.OperatorKey(m.Operator.PublicKey().Bytes()), ServiceKey: m.serviceKey(),
-		Addresses: m.Addresses(), Amount: amount,
+		Addresses: m.Addresses(), Platform: m.Platform, Amount: amount,
 	}
 	hash := e.SignHash()
 	e.OperatorProof, e.Signature = m.operatorSigns(hash), m.stakerSigns(hash)

@@ -43,6 +43,9 @@ type Options struct {
 	// Unregistered members, the last ones, are not in the genesis. Their
 	// ProTxHash is that of their registration, see Network.Joining.
 	Unregistered int
+	// Platforms gives every evonode a platform endpoint, where a PlatformService
+	// may listen. It is for networks on this machine.
+	Platforms bool
 	// Apart gives every node a machine of its own, a container say, that is
 	// reached by the node's name; default: all share this machine.
 	Apart bool
@@ -71,6 +74,7 @@ type Member struct {
 	Host      string             // multiaddress of its machine
 	Port      int                // of the node there, TCP and UDP
 	APIPort   int                // of its operator's commands, on the loopback interface
+	Platform  string             // endpoint of its platform service; "" if it has none
 
 	Announced []string // multiaddresses in its uptime proofs; at first where it is reached
 }
@@ -93,7 +97,7 @@ func NewNetwork(o Options) (*Network, error) {
 	for i := range o.Nodes {
 		n.Members = append(n.Members, newMember(o, i))
 	}
-	if err := settle(n.Members, o.Apart); err != nil {
+	if err := settle(n.Members, o); err != nil {
 		return nil, err
 	}
 	for i, m := range n.Members {
@@ -117,6 +121,7 @@ func NewNetwork(o Options) (*Network, error) {
 		if i < registered-o.Unannounced {
 			node.Addresses = m.Addresses()
 		}
+		node.Platform = m.Platform
 		n.Genesis.Nodes = append(n.Genesis.Nodes, node)
 		if m.Evo {
 			evonodes++
@@ -184,21 +189,24 @@ const (
 )
 
 // settle gives the members their places.
-func settle(members []Member, apart bool) error {
-	if apart {
+func settle(members []Member, o Options) error {
+	if o.Apart {
 		for i := range members {
 			m := &members[i]
 			m.Host, m.Port, m.APIPort = "/dns4/"+m.Name, P2PPort, APIPort
 		}
 		return nil
 	}
-	ports, err := freePorts(2 * len(members))
+	ports, err := freePorts(3 * len(members))
 	if err != nil {
 		return err
 	}
 	for i := range members {
 		m := &members[i]
-		m.Host, m.Port, m.APIPort = "/ip4/127.0.0.1", ports[i], ports[len(members)+i]
+		m.Host, m.Port, m.APIPort = "/ip4/127.0.0.1", ports[3*i], ports[3*i+1]
+		if o.Platforms && m.Evo {
+			m.Platform = fmt.Sprintf("%s127.0.0.1:%d", platformScheme, ports[3*i+2])
+		}
 	}
 	return nil
 }

@@ -38,7 +38,7 @@ type Link struct {
 	// Mute reports whether a message of a member's own is not sent.
 	Mute func(member int, p engine.Publication) bool
 	// Forge returns what is sent instead of a message of a member's own.
-	Forge func(member int, p engine.Publication) engine.Publication
+	Forge func(member int, p engine.Publication) []engine.Publication
 	// Probe returns why a service of a member that is up and reached does not
 	// answer; "" if it does.
 	Probe func(from, target int, p engine.Probe) (failed string)
@@ -204,11 +204,14 @@ func (s *Simulation) settle(i int, out *engine.Effects) error {
 		if s.link.Mute != nil && s.link.Mute(i, p) {
 			continue
 		}
+		said := []engine.Publication{p}
 		if s.link.Forge != nil {
-			p = s.link.Forge(i, p)
+			said = s.link.Forge(i, p)
 		}
-		if err := s.send(i, p); err != nil {
-			return err
+		for _, p := range said {
+			if err := s.send(i, p); err != nil {
+				return err
+			}
 		}
 	}
 	for _, x := range out.Shares {

@@ -66,6 +66,7 @@ type Story struct {
 	strangers int
 	past      past
 	tests     tests
+	quorums   quorums
 	shown     atomic.Pointer[node.Node] // whose height the progress tells; nil until all nodes run
 }
 
@@ -97,7 +98,7 @@ func checkEmpty(dir string) error {
 // that is not OK. Close the story in any case.
 func Tell(ctx context.Context, o StoryOptions, l Listener) (*Story, error) {
 	s := &Story{options: o, listener: l}
-	s.tests.culprit = nobody
+	s.tests.culprit, s.tests.spared = nobody, s.dead()
 	for _, chapter := range s.chapters() {
 		l.Begins(chapter.name, chapter.title)
 		step := s.tell(ctx, chapter)
@@ -132,14 +133,18 @@ func (s *Story) chapters() []chapter {
 		{"far-too-old", "a ban signed far before the window", stepLimit, s.farTooOld},
 		{"unknown-node", "a ban of a node nobody registered", stepLimit, s.unknownNode},
 		{"regular-node", "a ban of a regular masternode", stepLimit, s.regularNode},
+		{"endpoint-dead", "an evonode's platform endpoint died: members of the quorum notice", testsLimit, s.endpointDead},
 		{"silent-nodes", "two nodes have been silent since the past: testers notice", testsLimit, s.silentNodes},
 		{"second-address", "a node proves its uptime from a second address", testsLimit, s.secondAddress},
 		{"crash", "a node is killed without warning and started again", stepLimit, s.crash},
 		{"update-service", "the banned evonode announces its service", stepLimit, s.updateService},
+		{"killed-in-dkg", "a member is killed while a quorum is made, and comes back in time", testsLimit, s.killedInDKG},
+		{"voted-out", "members put the dead evonode out of two quorums", testsLimit, s.votedOut},
 		{"recommissioned", "one of the silent nodes proves its uptime again", testsLimit, s.recommissioned},
 		{"deregistered", "the other silent node runs out of credit", testsLimit, s.deregistered},
 		{"missing-checkpoint", "a tester withholds the hash of a block", testsLimit, s.missingCheckpoint},
 		{"probation", "it publishes its hashes again", testsLimit, s.probation},
+		{"revived", "the repaired evonode is in a quorum again", testsLimit, s.revived},
 		{"lying-tester", "all the time a tester said that a healthy node fails", stepLimit, s.lyingTester},
 	}
 }
@@ -181,7 +186,7 @@ func (s *Story) Close() error {
 	if s.Cluster == nil {
 		return nil
 	}
-	return errors.Join(s.endLying(), s.Cluster.Close())
+	return errors.Join(s.endLying(), s.Cluster.Close(), s.closePlatforms())
 }
 
 func (s *Story) start(ctx context.Context) (string, error) {
@@ -198,22 +203,29 @@ func (s *Story) start(ctx context.Context) (string, error) {
 	if err := c.WriteFiles(); err != nil {
 		return "", err
 	}
+	if err := s.openPlatforms(); err != nil {
+		return "", err
+	}
 	if err := c.StartAll(ctx); err != nil {
+		return "", err
+	}
+	s.quorums.died = s.height()
+	if err := s.killPlatform(s.dead()); err != nil {
 		return "", err
 	}
 	s.shown.Store(c.Node(0)) // an author: it runs to the end
 	if err := s.startLying(ctx); err != nil {
 		return "", err
 	}
-	return fmt.Sprintf("%d nodes synced at height %d and in the mesh after %s; platform quorum of %d with threshold %d, made by DKG",
-		len(c.Members), s.height(), round(time.Since(began)), len(c.Signers.Members()), c.Signers.Threshold), nil
+	return fmt.Sprintf("%d nodes synced at height %d and in the mesh after %s", len(c.Members), s.height(), round(time.Since(began))), nil
 }
 
 // The roles, from the last member down, so that the first ones, which make
 // the blocks, have none.
 func (s *Story) role(i int) int { return s.options.Nodes - 1 - i }
 
-func (s *Story) joining() int   { return s.role(0) } // registered late, silent for ever
+func (s *Story) joining() int   { return s.role(0) } // registered late, silent for ever; the forger lies about it
+func (s *Story) dead() int      { return s.role(2) } // its platform endpoint dies
 func (s *Story) returning() int { return s.role(3) } // silent for a while
 func (s *Story) victim() int    { return s.role(4) } // killed
 func (s *Story) moving() int    { return s.role(5) } // has a second address
@@ -225,7 +237,7 @@ func (s *Story) moving() int    { return s.role(5) } // has a second address
 func (s *Story) target() Member { return s.Cluster.Members[s.role(1)] }
 
 // second is the evonode that the forger lies about.
-func (s *Story) second() Member { return s.Cluster.Members[s.role(2)] }
+func (s *Story) second() Member { return s.Cluster.Members[s.joining()] }
 
 // hearing is how many nodes, the first ones, hear the forger.
 func (s *Story) hearing() int { return min(max(3, s.options.Nodes/2), s.options.Nodes-6) }
