@@ -84,13 +84,15 @@ type Node struct {
 	metrics      *nodeMetrics
 	registry     *prometheus.Registry
 
-	admission *admission
-	snapshot  atomic.Pointer[engine.Snapshot]
-	inbox     chan request
-	due       chan inventory.Deferred
-	room      *room
-	stop      context.CancelFunc // ends Run
-	stopped   chan struct{}      // closed when Run returns: nobody reads the inbox any more
+	admission   *admission
+	dkgCounts   dkgCounts
+	commitments chan struct{} // one element for each final commitment being verified
+	snapshot    atomic.Pointer[engine.Snapshot]
+	inbox       chan request
+	due         chan inventory.Deferred
+	room        *room
+	stop        context.CancelFunc // ends Run
+	stopped     chan struct{}      // closed when Run returns: nobody reads the inbox any more
 }
 
 // New opens everything the node needs and writes the genesis to an empty data
@@ -99,6 +101,7 @@ func New(c Config) (*Node, error) {
 	n := &Node{
 		config: c, admission: newAdmission(), stopped: make(chan struct{}),
 		inbox: make(chan request, inboxSize), due: make(chan inventory.Deferred, maxDue),
+		commitments: make(chan struct{}, commitmentSlots()),
 	}
 	if err := n.open(); err != nil {
 		return nil, errors.Join(err, n.Close())
@@ -133,7 +136,7 @@ func (n *Node) open() (err error) {
 	if err = n.openAPI(); err != nil {
 		return err
 	}
-	ec := engine.Config{Genesis: c.Genesis, DryRun: c.DryRun}
+	ec := engine.Config{Genesis: c.Genesis, DryRun: c.DryRun, Watch: c.Watch}
 	if !c.ProTxHash.IsZero() {
 		ec.ProTxHash, ec.ServiceKey, ec.OperatorKey, ec.Addresses = c.ProTxHash, c.Identity, c.OperatorKey, c.Announce
 	}
