@@ -91,6 +91,7 @@ type Node struct {
 	inbox       chan request
 	due         chan inventory.Deferred
 	room        *room
+	prober      *prober
 	stop        context.CancelFunc // ends Run
 	stopped     chan struct{}      // closed when Run returns: nobody reads the inbox any more
 }
@@ -178,6 +179,7 @@ func (n *Node) open() (err error) {
 	if err != nil {
 		return err
 	}
+	n.prober = newProber(c.Genesis.Slot(), n.network.TestKeys, n.gossip.Probe, func(p engine.Probed) { n.tell(p) }, n.registry)
 	for _, b := range n.initial.Bans { // of earlier runs: in force before anybody is served, and not counted again
 		n.gossip.Ban(b)
 	}
@@ -204,6 +206,7 @@ func (n *Node) Run(ctx context.Context) error {
 	g.Go(func() error { return n.gossip.Run(ctx) })
 	g.Go(func() error { return n.judgeDue(ctx) })
 	g.Go(func() error { return n.room.run(ctx) })
+	g.Go(func() error { return n.prober.run(ctx) })
 	if n.page != nil {
 		g.Go(func() error { return n.page.Run(ctx) })
 	}
