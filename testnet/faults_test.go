@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/proctornet/proctor/engine"
+	"github.com/proctornet/proctor/quorum/dkg"
 	"github.com/proctornet/proctor/state"
 	"github.com/proctornet/proctor/wire"
 )
@@ -22,15 +23,16 @@ type fault struct {
 	justified bool // somebody answers a complaint
 }
 
-// lies says what a member sends instead of its messages of a kind.
-type lies map[wire.DKGKind]func(m Member, said wire.DKGMessage) []wire.DKGMessage
+// lies says what a member sends instead of its messages of a kind. Its index in
+// the session is self.
+type lies map[wire.DKGKind]func(m Member, self int, said wire.DKGMessage) []wire.DKGMessage
 
 // omitted sends nothing.
-func omitted(Member, wire.DKGMessage) []wire.DKGMessage { return nil }
+func omitted(Member, int, wire.DKGMessage) []wire.DKGMessage { return nil }
 
 // changed signs another message.
-func changed[M wire.DKGMessage](f func(M) M) func(Member, wire.DKGMessage) []wire.DKGMessage {
-	return func(m Member, said wire.DKGMessage) []wire.DKGMessage {
+func changed[M wire.DKGMessage](f func(M) M) func(Member, int, wire.DKGMessage) []wire.DKGMessage {
+	return func(m Member, _ int, said wire.DKGMessage) []wire.DKGMessage {
 		return []wire.DKGMessage{m.resigns(f(said.(M)))}
 	}
 }
@@ -59,14 +61,14 @@ func wrongVector(c wire.PrematureCommitment) wire.PrematureCommitment { c.Vector
 
 // alsoComplains accuses two members without reason. Complaints are taken one
 // phase ahead.
-func alsoComplains(m Member, said wire.DKGMessage) []wire.DKGMessage {
+func alsoComplains(m Member, self int, said wire.DKGMessage) []wire.DKGMessage {
 	size := len(said.(wire.Contribution).Shares)
 	c := wire.Complaint{DKGHead: said.Head(), BadMembers: make(wire.Bitset, size), ComplainFor: make(wire.Bitset, size)}
-	c.ComplainFor[0], c.ComplainFor[1] = true, true
+	c.ComplainFor[(self+1)%size], c.ComplainFor[(self+2)%size] = true, true
 	return []wire.DKGMessage{said, m.resigns(c)}
 }
 
-func twoContributions(m Member, said wire.DKGMessage) []wire.DKGMessage {
+func twoContributions(m Member, _ int, said wire.DKGMessage) []wire.DKGMessage {
 	return []wire.DKGMessage{said, m.resigns(wrongShares(said.(wire.Contribution)))}
 }
 
@@ -75,7 +77,6 @@ func twoContributions(m Member, said wire.DKGMessage) []wire.DKGMessage {
 const faultyMembers = 5
 
 var faults = []fault{
-	{"nobody lies", 0, nil, true, true, false},
 	{"contribution omitted", 0, lies{wire.KindContribution: omitted}, false, true, false},
 	{"contribution lies, and is justified", 4, lies{wire.KindContribution: changed(wrongShares)}, true, true, true},
 	{"contribution lies, justification omitted", 1, lies{wire.KindContribution: changed(wrongShares), wire.KindJustification: omitted}, false, false, false},
@@ -94,14 +95,14 @@ func faultyOptions(history int32) Options {
 
 // faultOf is the fault of a session, where those from height first on have one
 // each.
-func faultOf(first int32, view *engine.Snapshot, quorum wire.Hash) (fault, bool) {
+func faultOf(first int32, view *engine.Snapshot, quorum wire.Hash) (f fault, r *dkg.Roster) {
 	for _, r := range view.Sessions {
 		base, hash := r.Base()
 		if k := int(base-first) / 24; hash == quorum && base >= first && k < len(faults) {
-			return faults[k], true
+			return faults[k], r
 		}
 	}
-	return fault{}, false
+	return fault{}, nil
 }
 
 // forger makes members lie in sessions from height first on. What they tell
@@ -115,16 +116,17 @@ func forger(n *Network, first int32, view func(member int) *engine.Snapshot) fun
 		}
 		switch said := message.(type) {
 		case wire.FinalCommitment:
-			if f, ok := faultOf(first, view(i), said.QuorumHash); ok && f.liar == i && f.lies != nil {
+			if f, r := faultOf(first, view(i), said.QuorumHash); r != nil && f.liar == i {
 				return nil
 			}
 		case *ofSession:
-			f, ok := faultOf(first, view(i), said.Head().QuorumHash)
-			if !ok || f.liar != i || f.lies[said.Kind()] == nil {
+			f, r := faultOf(first, view(i), said.Head().QuorumHash)
+			if r == nil || f.liar != i || f.lies[said.Kind()] == nil {
 				break
 			}
+			self, _ := r.Index(n.Members[i].ProTxHash)
 			var forged []engine.Publication
-			for _, m := range f.lies[said.Kind()](n.Members[i], said.DKGMessage) {
+			for _, m := range f.lies[said.Kind()](n.Members[i], self, said.DKGMessage) {
 				forged = append(forged, engine.Publication{Topic: p.Topic, Bytes: engine.DKGBytes(m)})
 			}
 			return forged
@@ -209,7 +211,7 @@ func TestFaults_Live(t *testing.T) {
 		t.Skip("takes a session's 24 slots for each fault: runs without the race detector")
 	}
 	t.Parallel() // it waits for slots most of the time
-	const history, first = 70, 72
+	const history, first = 80, 96
 	o := faultyOptions(history)
 	o.Slot = 250 * time.Millisecond
 	n, err := NewNetwork(o)
