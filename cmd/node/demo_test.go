@@ -115,7 +115,7 @@ func TestDemo_SpecKept(t *testing.T) {
 			t.Errorf("%s: no log (err %v)", n.Node, err)
 		}
 	}
-	for _, secret := range []string{testnet.DealerFile, "evo-1/service.key"} {
+	for _, secret := range []string{"evo-1/operator.key", "evo-1/service.key"} {
 		info, err := os.Stat(filepath.Join(dir, secret))
 		if err != nil {
 			t.Fatal(err)
@@ -133,8 +133,6 @@ func TestDemo_SpecKept(t *testing.T) {
 		t.Errorf("tip at %v in the node that was kept, it was %d", h, got.Nodes[1].Height)
 	}
 
-	dealer := filepath.Join(dir, testnet.DealerFile)
-	proctor(t, "ban", "sign", "--dealer", dealer, "--protx", vectorProTx, "--height", "620").wantOK(t)
 	proctor(t, "demo", "--keep", dir).wantError(t, exitUnusable, dir, "not empty")
 }
 

@@ -54,7 +54,7 @@ func TestRun_KilledAtAnyPoint(t *testing.T) {
 		bans := make([]wire.PlatformBan, bansPerRound)
 		for i := range bans { // of other nodes at another height each round
 			var err error
-			bans[i], err = b.Dealer.Ban(b.Members[round*bansPerRound+i].ProTxHash, b.tip-int32(round), b.Dealer.Threshold)
+			bans[i], err = b.signers.Ban(b.Members[round*bansPerRound+i].ProTxHash, b.tip-int32(round), b.signers.Threshold)
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -22,7 +22,7 @@ func TestPeers_ExplainBanAndForgive(t *testing.T) {
 	}
 	s := b.stranger(t, 1, b.member.AddrInfo())
 	defer s.Close()
-	forged, err := b.Dealer.Ban(b.Members[1].ProTxHash, b.tip, b.Dealer.Threshold)
+	forged, err := b.signers.Ban(b.Members[1].ProTxHash, b.tip, b.signers.Threshold)
 	if err != nil {
 		t.Fatal(err)
 	}
