@@ -12,6 +12,7 @@ import (
 
 	"github.com/proctornet/proctor/config"
 	"github.com/proctornet/proctor/testnet"
+	"github.com/proctornet/proctor/wire"
 )
 
 // bed is where one node of a network lies, as an operator would lay it out.
@@ -21,15 +22,15 @@ type bed struct {
 	member testnet.Member
 	tip    int32
 
-	signers testnet.Signers // of the newest platform quorum
+	quorums testnet.Quorums // made so far, newest first
 }
 
 func (b bed) config() string { return filepath.Join(b.dir, testnet.ConfigFile) }
 func (b bed) data() string   { return filepath.Join(b.dir, "data") }
 
 // The chain of a bed stands still: its history ends now, and the only author
-// of blocks is the first node, which does not run. The evonodes have made their
-// first quorum.
+// of blocks is the first node, which does not run. The evonodes have made two
+// quorums.
 const bedHistory = 61
 
 // layOut makes a network of that many evonodes and the directory of its second
@@ -48,7 +49,7 @@ func layOut(t testing.TB, nodes int) bed {
 		t.Fatal(err)
 	}
 	b.tip = past.Engine(1).Snapshot().TipHeight()
-	if b.signers, err = past.Signers(); err != nil {
+	if b.quorums, err = past.Quorums(); err != nil {
 		t.Fatal(err)
 	}
 	if err := past.Save(1, b.data()); err != nil {
@@ -75,6 +76,17 @@ func layOut(t testing.TB, nodes int) bed {
 	}
 	b.write(t, testnet.ConfigFile, string(text))
 	return b
+}
+
+// ban is a ban that a quorum of the network signed.
+func (b bed) ban(t testing.TB, proTx wire.Hash, height int32) wire.PlatformBan {
+	t.Helper()
+	signers := b.quorums.At(height)
+	m, err := signers.Ban(proTx, height, signers.Threshold)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return m
 }
 
 // write writes a file of the node and returns its path.
