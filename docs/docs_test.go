@@ -95,17 +95,22 @@ func verdicts(t *testing.T) [][]string {
 	yes := map[bool]string{true: "yes", false: "no"}
 	rows := [][]string{{"Reason", "Of", "Condition", "To pubsub", "Points", "Received: spec", "core", "Metric"}}
 	for _, r := range validation.Table() {
-		metric := fmt.Sprintf("gossip_judged_total{outcome=%q,reason=%q}", r.Outcome, r.Reason)
-		if r.Reason == validation.Operator {
-			metric = "peer_bans_total{reason=\"operator\"}"
-		}
 		about := kind(t, r.Reason)
+		metric := code(fmt.Sprintf("proctor_gossip_judged_total{outcome=%q,reason=%q}", r.Outcome, r.Reason))
+		switch {
+		case r.Reason == validation.Operator:
+			metric = code("proctor_peer_bans_total{reason=\"operator\"}")
+		case about == "share":
+			metric = code(fmt.Sprintf("proctor_sig_shares_total{outcome=%q,reason=%q}", r.Outcome, r.Reason))
+		case about == "request":
+			metric = ""
+		}
 		var spec, core string // only bans are received, and only what is one
 		if about == "ban" || about == "all" && r.Reason != validation.Malformed {
 			spec, core = yes[r.Reason.Received(profile("spec"))], yes[r.Reason.Received(profile("core"))]
 		}
 		rows = append(rows, []string{
-			code(string(r.Reason)), about, r.When, r.Outcome.String(), fmt.Sprint(r.Points), spec, core, code("proctor_" + metric),
+			code(string(r.Reason)), about, r.When, r.Outcome.String(), fmt.Sprint(r.Points), spec, core, metric,
 		})
 	}
 	return rows
@@ -127,7 +132,7 @@ func kind(t *testing.T, r validation.Reason) string {
 		}
 	}
 	kind, _, _ := strings.Cut(string(r), "-")
-	if !slices.Contains([]string{"block", "event", "proof", "vote", "checkpoint"}, kind) {
+	if !slices.Contains([]string{"block", "event", "proof", "vote", "checkpoint", "dkg", "commitment", "share", "recovered", "request"}, kind) {
 		t.Errorf("reason %s is of no kind of message", r)
 	}
 	return kind

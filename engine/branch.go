@@ -195,10 +195,14 @@ func (e *Engine) redo(l *Link, out *Effects) {
 	e.dropBody(l.Tip.Hash)
 	e.clearFlags(l.State, l.diff, out)
 	e.decide(l, out)
-	formed := l.formed()
 	connected := Connected{
 		Tip: l.Tip, Transitions: l.diff.Transitions, Punishments: l.diff.Punishments,
-		Formed: formed, Null: len(l.Block.Commitments) - len(formed),
+		Formed: l.formed(),
+	}
+	for _, c := range l.Block.Commitments {
+		if c.Null() {
+			connected.Null = append(connected.Null, c.Type)
+		}
 	}
 	for _, c := range l.Block.Certificates {
 		connected.Waited = append(connected.Waited, l.Tip.Height-c.Height)

@@ -134,6 +134,8 @@ type Effects struct {
 	Doubting     bool                 // from now on we doubt ourselves
 	Evicted      int                  // records dropped because a limit was reached
 
+	SharesJudged []validation.Verdict // of shares of others; again of those that were taken and found wrong later
+
 	Connected []Connected // blocks that joined our branch
 	Undone    int         // blocks that left it
 	Alarms    []Alarm
@@ -146,9 +148,9 @@ type Effects struct {
 type Connected struct {
 	Tip         chain.Tip
 	Transitions []state.Transition
-	Waited      []int32        // of each certificate, blocks since its draw
-	Formed      []state.Quorum // by its commitments
-	Null        int            // commitments of sessions without a result
+	Waited      []int32         // of each certificate, blocks since its draw
+	Formed      []state.Quorum  // by its commitments
+	Null        []wire.LLMQType // of sessions without a result
 	Punishments []state.Punishment
 }
 

@@ -179,8 +179,14 @@ func (e *Engine) sigShares(in Shares, out *Effects) {
 		if reason == signing.Taken {
 			e.stir(x.Bytes())
 		}
-		e.charge(in.From, ShareVerdict(reason), shareID(x), out)
+		e.judgedShare(in.From, x, reason, out)
 	}
+}
+
+func (e *Engine) judgedShare(from Peer, x wire.SigShare, r signing.Reason, out *Effects) {
+	v := ShareVerdict(r)
+	out.SharesJudged = append(out.SharesJudged, v)
+	e.charge(from, v, shareID(x), out)
 }
 
 // shareID identifies a share byte for byte.
@@ -193,13 +199,13 @@ func (e *Engine) checkShares(s *signer, out *Effects) {
 	}
 	c := s.pool.Check(e.stir(nil))
 	for _, b := range c.Blamed {
-		e.charge(Peer(b.From.Peer), ShareVerdict(b.Verdict.Reason), shareID(b.Share), out)
+		e.judgedShare(Peer(b.From.Peer), b.Share, b.Verdict.Reason, out)
 	}
 	if len(c.Faults) > 0 {
 		e.keepShareFaults(c.Faults, out)
 	}
 	for _, r := range c.Recovered {
-		out.Publications = append(out.Publications, Publication{TopicRecovered, r.Bytes()})
+		publishSignature(r, out)
 		e.keepSignature(r, out)
 	}
 }

@@ -79,6 +79,14 @@ func (a *admission) charged(p engine.Peer, now time.Time) {
 	}
 }
 
+// punishedSince reports whether a peer was found out at or after a time.
+func (a *admission) punishedSince(p engine.Peer, t time.Time) bool {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	s, ok := a.peers[p]
+	return ok && !s.punished.Before(t)
+}
+
 // begin waits for a place for a signature of p. alone says that the signature
 // must share no batch: that is decided last, as p may have been found out
 // meanwhile. Without an error the caller calls end. The error is errRate or

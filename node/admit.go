@@ -7,6 +7,7 @@ import (
 	"slices"
 
 	"github.com/proctornet/proctor/engine"
+	"github.com/proctornet/proctor/state"
 	"github.com/proctornet/proctor/validation"
 	"github.com/proctornet/proctor/validation/verify"
 	"github.com/proctornet/proctor/wire"
@@ -132,7 +133,22 @@ func (b *backend) Stored(topic engine.Topic, data []byte) bool {
 	case engine.TopicCheckpoint:
 		c, err := wire.ParseCheckpoint(data)
 		return err == nil && slices.Contains(view.HeldCheckpoints(c.BlockHash, c.Voter), c)
+	case engine.TopicCommitment:
+		c, err := wire.ParseFinalCommitment(data)
+		kept, ok := view.Minable.Get(state.QuorumKey(c.Type, c.QuorumHash))
+		return err == nil && ok && kept.ID() == c.ID()
+	case engine.TopicRecovered:
+		m, err := wire.ParseRecoveredSig(data)
+		kept, ok := view.Signature(m.Type, m.ID)
+		return err == nil && ok && kept == m
 	default:
-		return false
+		// Kept messages are in no snapshot, and are let out after their commit
+		// only: what remains to be seen is that it is one of a present session.
+		m, err := engine.ParseDKGBytes(data)
+		if err != nil {
+			return false
+		}
+		_, reason := b.node().session(view, m.Head(), m.Head().Type, false)
+		return reason == validation.Valid
 	}
 }

@@ -8,10 +8,12 @@ import (
 )
 
 // Whatever is about us waits, but for a fault that would come again; nothing
-// else does, and nobody is charged for what waits. Two of the reasons are of
-// other messages than bans.
+// else does, and nobody is charged for what waits. Some of the reasons
+// are of other messages than bans.
 func TestWaitsFor_IsWhatIsAboutUs(t *testing.T) {
-	others := []validation.Reason{validation.ProofAnchorAhead, validation.CheckpointEarly}
+	others := []validation.Reason{
+		validation.ProofAnchorAhead, validation.CheckpointEarly, validation.DKGSession, validation.DKGEarly, validation.CommitmentUnknownBlock,
+	}
 	for _, row := range validation.Table() {
 		want := row.Nature == validation.OfUs && row.Reason != validation.Internal && !slices.Contains(others, row.Reason)
 		if _, waits := waitsFor(row.Reason); waits != want || waits && row.Points != 0 {

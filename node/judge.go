@@ -44,7 +44,8 @@ func (n *Node) RequestBan(ctx context.Context, proTx wire.Hash, withdraw bool) v
 }
 
 // judge gives the verdict on a message. held says of a platform ban that it
-// has waited for our tip as long as one may.
+// has waited for our tip as long as one may, and of a message of a session for
+// its base block.
 func (n *Node) judge(ctx context.Context, topic engine.Topic, from engine.Peer, data []byte, held bool) validation.Verdict {
 	var in engine.Input
 	var v validation.Verdict
@@ -61,8 +62,16 @@ func (n *Node) judge(ctx context.Context, topic engine.Topic, from engine.Peer, 
 		in, v = n.admitVote(ctx, from, data)
 	case engine.TopicCheckpoint:
 		in, v = n.admitCheckpoint(from, data)
+	case engine.TopicCommitment:
+		in, v = n.admitCommitment(ctx, from, data)
+	case engine.TopicRecovered:
+		in, v = n.admitRecovered(ctx, from, data)
 	default:
-		panic(fmt.Sprintf("node: topic %d has no judge", topic))
+		of, members := topic.DKG()
+		if !members {
+			panic(fmt.Sprintf("node: topic %d has no judge", topic))
+		}
+		in, v = n.admitDKG(ctx, of, from, data, held)
 	}
 	if v.OK() {
 		return n.ask(ctx, in)

@@ -151,6 +151,9 @@ func (b *batch) release(snapshot *engine.Snapshot) {
 	for _, m := range b.effects.Shares {
 		gossip.SendShares(m)
 	}
+	for _, p := range b.effects.Probes {
+		b.node.prober.try(p)
+	}
 	for _, f := range b.effects.Fetches {
 		gossip.Fetch(f)
 	}

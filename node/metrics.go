@@ -27,6 +27,7 @@ type nodeMetrics struct {
 	undone       prometheus.Counter
 	alarms       *prometheus.CounterVec
 	batch        prometheus.Histogram
+	quorums      *quorumMetrics
 }
 
 func newMetrics(r prometheus.Registerer, n *Node) *nodeMetrics {
@@ -44,10 +45,10 @@ func newMetrics(r prometheus.Registerer, n *Node) *nodeMetrics {
 		evicted:      counter("engine_evictions_total", "Records dropped because a limit of the engine was reached."),
 		drops:        counter("engine_inbox_drops_total", "Messages given up because the engine's inbox was full."),
 		deferredLost: counter("deferred_bans_lost_total", "Bans that could not be judged and were dropped for want of room or time."),
-		earlyLost:    counter("early_messages_lost_total", "Uptime proofs, votes and checkpoints that came too early for us and were dropped for want of room or time."),
+		earlyLost:    counter("early_messages_lost_total", "Messages other than bans that came too early for us and were dropped for want of room or time."),
 		early: prometheus.NewGauge(prometheus.GaugeOpts{
 			Namespace: metrics.Namespace, Name: "early_messages",
-			Help: "Uptime proofs, votes and checkpoints that came too early for us and wait until our tip has moved.",
+			Help: "Messages other than bans that came too early for us and wait until our tip has moved.",
 		}),
 		transitions: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Namespace: metrics.Namespace, Name: "service_transitions_total",
@@ -68,6 +69,7 @@ func newMetrics(r prometheus.Registerer, n *Node) *nodeMetrics {
 			Help: "Inputs stepped for one commit.", Buckets: metrics.SizeBuckets(),
 		}),
 	}
+	m.quorums = newQuorumMetrics(r, n)
 	for _, k := range engine.AlarmKinds() {
 		m.alarms.WithLabelValues(string(k))
 	}
@@ -141,6 +143,7 @@ func (n *Node) report(e *engine.Effects) {
 		n.config.Log.Warn(what, "peer", peer.ID(b.Peer), "points", cause.Total, "reason", cause.Reason, "until", b.Until, "msg_id", cause.Evidence)
 	}
 	n.reportBlocks(e)
+	n.reportQuorums(e)
 	if e.Doubting {
 		n.metrics.doubts.Inc()
 		n.config.Log.Warn("too many peers contradict our view of the chain: nobody is blamed for it for a while; check clock and chain", "for", params.DoubtTime)

@@ -84,13 +84,16 @@ type Node struct {
 	metrics      *nodeMetrics
 	registry     *prometheus.Registry
 
-	admission *admission
-	snapshot  atomic.Pointer[engine.Snapshot]
-	inbox     chan request
-	due       chan inventory.Deferred
-	room      *room
-	stop      context.CancelFunc // ends Run
-	stopped   chan struct{}      // closed when Run returns: nobody reads the inbox any more
+	admission   *admission
+	dkgCounts   dkgCounts
+	commitments chan struct{} // one element for each final commitment being verified
+	snapshot    atomic.Pointer[engine.Snapshot]
+	inbox       chan request
+	due         chan inventory.Deferred
+	room        *room
+	prober      *prober
+	stop        context.CancelFunc // ends Run
+	stopped     chan struct{}      // closed when Run returns: nobody reads the inbox any more
 }
 
 // New opens everything the node needs and writes the genesis to an empty data
@@ -99,6 +102,7 @@ func New(c Config) (*Node, error) {
 	n := &Node{
 		config: c, admission: newAdmission(), stopped: make(chan struct{}),
 		inbox: make(chan request, inboxSize), due: make(chan inventory.Deferred, maxDue),
+		commitments: make(chan struct{}, commitmentSlots()),
 	}
 	if err := n.open(); err != nil {
 		return nil, errors.Join(err, n.Close())
@@ -133,7 +137,7 @@ func (n *Node) open() (err error) {
 	if err = n.openAPI(); err != nil {
 		return err
 	}
-	ec := engine.Config{Genesis: c.Genesis, DryRun: c.DryRun}
+	ec := engine.Config{Genesis: c.Genesis, DryRun: c.DryRun, Watch: c.Watch}
 	if !c.ProTxHash.IsZero() {
 		ec.ProTxHash, ec.ServiceKey, ec.OperatorKey, ec.Addresses = c.ProTxHash, c.Identity, c.OperatorKey, c.Announce
 	}
@@ -175,6 +179,7 @@ func (n *Node) open() (err error) {
 	if err != nil {
 		return err
 	}
+	n.prober = newProber(c.Genesis.Slot(), n.network.TestKeys, n.gossip.Probe, func(p engine.Probed) { n.tell(p) }, n.registry)
 	for _, b := range n.initial.Bans { // of earlier runs: in force before anybody is served, and not counted again
 		n.gossip.Ban(b)
 	}
@@ -201,6 +206,7 @@ func (n *Node) Run(ctx context.Context) error {
 	g.Go(func() error { return n.gossip.Run(ctx) })
 	g.Go(func() error { return n.judgeDue(ctx) })
 	g.Go(func() error { return n.room.run(ctx) })
+	g.Go(func() error { return n.prober.run(ctx) })
 	if n.page != nil {
 		g.Go(func() error { return n.page.Run(ctx) })
 	}

@@ -46,13 +46,14 @@ func standpointOf(s *engine.Snapshot) standpoint {
 
 // waitsInRoom reports whether a message judged so is judged again. Pubsub does
 // not bring it a second time, and a proof, a vote or a checkpoint that we miss
-// is a service node that we wrong. Bans have a pool of their own.
+// is a service node that we wrong, a message of a session one that we vote out.
+// Bans have a pool of their own.
 func waitsInRoom(t engine.Topic, r validation.Reason) bool {
 	switch t {
-	case engine.TopicUptime, engine.TopicVote, engine.TopicCheckpoint:
-		return r.Nature() == validation.OfUs && r != validation.Internal
-	default:
+	case engine.TopicPlatformBan, engine.TopicBlock, engine.TopicEvent:
 		return false
+	default:
+		return r.Nature() == validation.OfUs && r != validation.Internal
 	}
 }
 
@@ -61,7 +62,7 @@ func waitsInRoom(t engine.Topic, r validation.Reason) bool {
 type room struct {
 	slot       time.Duration
 	standpoint func() standpoint
-	judge      func(context.Context, early) validation.Verdict
+	judge      func(ctx context.Context, m early, held bool) validation.Verdict
 	send       func(engine.Publication) // to all peers; pubsub has forgone to forward it
 
 	door    chan early
@@ -76,8 +77,8 @@ func newRoom(n *Node) *room {
 	return &room{
 		slot:       n.config.Genesis.Slot(),
 		standpoint: func() standpoint { return standpointOf(n.Snapshot()) },
-		judge: func(ctx context.Context, m early) validation.Verdict {
-			v := n.judge(ctx, m.topic, m.from, m.data, false)
+		judge: func(ctx context.Context, m early, held bool) validation.Verdict {
+			v := n.judge(ctx, m.topic, m.from, m.data, held)
 			n.gossip.Count(m.topic, v)
 			return v
 		},
@@ -128,8 +129,9 @@ func (r *room) run(ctx context.Context) error {
 		case <-ctx.Done():
 			return nil
 		}
-		r.judgeAgain(ctx)
-		r.expire(time.Now())
+		now := time.Now()
+		r.judgeAgain(ctx, now)
+		r.expire(now)
 		r.size.Set(float64(len(r.waiting)))
 	}
 }
@@ -163,21 +165,22 @@ func (r *room) admit(m early) {
 
 // judgeAgain judges what was last judged from another standpoint. What was
 // good before its time, or was stored when our time was up, goes on to all.
-func (r *room) judgeAgain(ctx context.Context) {
-	now := r.standpoint()
+func (r *room) judgeAgain(ctx context.Context, now time.Time) {
+	at := r.standpoint()
 	done := make([]bool, len(r.waiting))
 	var g errgroup.Group
 	g.SetLimit(roomAtOnce)
 	for i := range r.waiting {
 		m := &r.waiting[i]
-		if m.under == now {
+		held := r.held(*m, now)
+		if m.under == at && !held {
 			continue
 		}
-		m.under = now
+		m.under = at
 		g.Go(func() error {
 			ctx, cancel := context.WithTimeout(ctx, roomDeadline)
 			defer cancel()
-			v := r.judge(ctx, *m)
+			v := r.judge(ctx, *m, held)
 			if done[i] = !waitsInRoom(m.topic, v.Reason); v.Taken() || v.Reason == validation.Duplicate {
 				r.send(engine.Publication{Topic: m.topic, Bytes: m.data})
 			}
@@ -195,9 +198,19 @@ func (r *room) judgeAgain(ctx context.Context) {
 	r.waiting = kept
 }
 
+// held reports whether a message has its last chance: one of a session whose
+// base block never came is charged then, or blocks that do not exist would be
+// free to name.
+func (r *room) held(m early, now time.Time) bool {
+	_, ofMembers := m.topic.DKG()
+	return ofMembers && r.over(m, now)
+}
+
+func (r *room) over(m early, now time.Time) bool { return now.Sub(m.since) >= roomSlots*r.slot }
+
 // expire drops what has waited long enough.
 func (r *room) expire(now time.Time) {
 	before := len(r.waiting)
-	r.waiting = slices.DeleteFunc(r.waiting, func(m early) bool { return now.Sub(m.since) >= roomSlots*r.slot })
+	r.waiting = slices.DeleteFunc(r.waiting, func(m early) bool { return r.over(m, now) })
 	r.lost.Add(float64(before - len(r.waiting)))
 }

@@ -19,8 +19,10 @@ import (
 // Every message of these topics waits whose verdict is about us, but for a
 // fault that would come again; nothing else does.
 func TestWaitsInRoom_IsWhatIsAboutUs(t *testing.T) {
-	topics := []engine.Topic{engine.TopicUptime, engine.TopicVote, engine.TopicCheckpoint}
-	for _, topic := range engine.Topics() {
+	topics := []engine.Topic{
+		engine.TopicUptime, engine.TopicVote, engine.TopicCheckpoint, engine.TopicCommitment, engine.TopicRecovered, engine.DKGTopic(106),
+	}
+	for _, topic := range append(engine.Topics(), engine.DKGTopic(106)) {
 		for _, row := range validation.Table() {
 			want := slices.Contains(topics, topic) && row.Nature == validation.OfUs && row.Reason != validation.Internal
 			if got := waitsInRoom(topic, row.Reason); got != want || got && (row.Points != 0 || row.Outcome != validation.Ignore) {
@@ -51,10 +53,14 @@ func newTestRoom() *testRoom {
 			defer r.mu.Unlock()
 			return r.at
 		},
-		judge: func(_ context.Context, m early) validation.Verdict {
+		judge: func(_ context.Context, m early, held bool) validation.Verdict {
 			r.mu.Lock()
 			defer r.mu.Unlock()
-			r.judged = append(r.judged, string(m.data))
+			judged := string(m.data)
+			if held {
+				judged += " for the last time"
+			}
+			r.judged = append(r.judged, judged)
 			if reason, ok := r.verdicts[string(m.data)]; ok {
 				return reason.Verdict()
 			}
@@ -207,6 +213,24 @@ func TestRoom_DropsAfterAFewSlots(t *testing.T) {
 		r.expect(t, "after all", nil, nil, 0, 2)
 		r.move()
 		r.expect(t, "later", nil, nil, 0, 2)
+	})
+}
+
+// A message of a session has waited for its base block: if that has not come,
+// it is judged as what it looks like.
+func TestRoom_JudgesMessagesOfSessionsALastTime(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newTestRoom()
+		r.verdicts["foreign"] = validation.Unsure
+		r.running(t)
+		r.enter(early{engine.DKGTopic(106), "peer", []byte("foreign"), r.standpoint(), time.Now()})
+		time.Sleep(roomSlots*time.Second - time.Millisecond)
+		synctest.Wait()
+		r.expect(t, "before its time is up", nil, nil, 1, 0)
+		r.verdicts["foreign"] = validation.DKGUnknownBlock
+		time.Sleep(time.Second)
+		synctest.Wait()
+		r.expect(t, "when its time is up", []string{"foreign for the last time"}, nil, 0, 0)
 	})
 }
 

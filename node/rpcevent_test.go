@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/hex"
 	"encoding/json"
+	"fmt"
 	"reflect"
 	"strings"
 	"testing"
@@ -142,7 +143,7 @@ func TestEvents_WrongParameters(t *testing.T) {
 		{"event submit", []any{"xy"}, "not hex"},
 		{"event submit", []any{""}, "event"},
 		{"event submit", []any{"00"}, "event"},
-		{"event submit", []any{strings.Repeat("00", wire.MaxEventSize+1)}, "at most 2048"},
+		{"event submit", []any{strings.Repeat("00", wire.MaxEventSize+1)}, fmt.Sprintf("at most %d", 2*wire.MaxEventSize)},
 		{"event next", []any{"node"}, "1 parameters, want 2"},
 		{"event next", []any{"peer", zeros}, `"peer" is neither node nor staker`},
 		{"event next", []any{"node", zeros}, "is not registered"},
