@@ -23,9 +23,9 @@ func testnetInitCommand() *cobra.Command {
 		Use:   "init DIR",
 		Short: "Write the files of a network whose nodes run in containers",
 		Long: `Write the files of a network whose nodes run in containers: the genesis, a
-directory for each node with its key and configuration, the dealer's file for
-` + "`proctor ban sign`" + `, and the variables of deploy/compose.yaml. The network begins
-now; the first evonode makes the blocks. All keys are PUBLIC TEST KEYS.
+directory for each node with its keys and configuration, and the variables of
+deploy/compose.yaml. The network begins now; the first evonode makes the blocks, and
+the evonodes make their first quorum by block 35. All keys are PUBLIC TEST KEYS.
 
 docs/deployment.md shows how to start it.`,
 		Example: `  proctor testnet init deploy/network

@@ -23,8 +23,6 @@ func TestTestnetInit(t *testing.T) {
 			t.Errorf("%s: metrics on %s, database in %s", node, set["metrics.listen"], set["data_dir"])
 		}
 	}
-	proTx := regexp.MustCompile(`evo-2  ([0-9a-f]{64})`).FindStringSubmatch(o.stdout)[1]
-	proctor(t, "ban", "sign", "--dealer", filepath.Join(dir, testnet.DealerFile), "--protx", proTx, "--height", "1").wantOK(t)
 
 	proctor(t, "testnet", "init", dir).wantError(t, exitUnusable, dir, "not empty")
 	file := filepath.Join(dir, testnet.GenesisFile)
