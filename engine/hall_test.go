@@ -23,10 +23,11 @@ type hall struct {
 	rigs []rig
 	slot uint64
 
-	pass func(from, to int, p Publication) bool // whether a message gets there; nil: all do
-	lie  func(from int, p Publication) []Publication
-	told []said // everything that was said, before lies
-	made []Connected
+	pass  func(from, to int, p Publication) bool // whether a message gets there; nil: all do
+	lie   func(from int, p Publication) []Publication
+	probe func(from int, p Probe) (failed string, answered bool) // nil: nobody tries anything
+	told  []said                                                 // everything that was said, before lies
+	made  []Connected
 
 	good   map[wire.Hash]bool // what was verified before: it is the same for everybody
 	verify chain.Verifier
@@ -149,6 +150,14 @@ func (h *hall) feedTo(i int, in Input) *Effects {
 	}
 	if i == 0 {
 		h.made = append(h.made, out.Connected...)
+	}
+	for _, p := range out.Probes {
+		if h.probe == nil {
+			break
+		}
+		if failed, answered := h.probe(i, p); answered {
+			h.deliver(i, h.feedTo(i, Probed{p, failed}))
+		}
 	}
 	for _, f := range out.Fetches {
 		var j int
