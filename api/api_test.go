@@ -27,7 +27,7 @@ func serve(t *testing.T) *Server {
 		{"echo text", "TEXT", "answer the text", func(_ context.Context, p Params) (any, error) { return p.Text(0, "text") }},
 		{"height", "HEIGHT", "answer the height", func(_ context.Context, p Params) (any, error) { return p.Height(0, "height") }},
 		{"fail", "", "never work", func(context.Context, Params) (any, error) { return nil, errors.New("no luck") }},
-	}, prometheus.NewRegistry())
+	}, prometheus.NewRegistry(), Probe{"/good", func() []string { return nil }}, Probe{"/bad", func() []string { return []string{"no luck", "no time"} }})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -79,12 +79,25 @@ func TestServer_Calls(t *testing.T) {
 			`[{"jsonrpc":"2.0","result":1,"id":1},{"jsonrpc":"2.0","result":2,"id":2}]`},
 		{"unknown method lists the known", `{"jsonrpc":"2.0","method":"nope","id":1}`,
 			`{"jsonrpc":"2.0","error":{"code":-32601,"message":"no method \"nope\"; known: echo text, fail, height, help"},"id":1}`},
-		{"missing parameter", `{"jsonrpc":"2.0","method":"height","id":1}`, `{"jsonrpc":"2.0","error":{"code":-32602,"message":"height is missing"},"id":1}`},
+		{"missing parameter", `{"jsonrpc":"2.0","method":"height","id":1}`, `{"jsonrpc":"2.0","error":{"code":-32602,"message":"height is missing; call it as: height HEIGHT"},"id":1}`},
 		{"wrong type", `{"jsonrpc":"2.0","method":"height","params":["x"],"id":1}`,
-			`{"jsonrpc":"2.0","error":{"code":-32602,"message":"height must be a whole number of 32 bits, got \"x\""},"id":1}`},
+			`{"jsonrpc":"2.0","error":{"code":-32602,"message":"height must be a whole number of 32 bits, got \"x\"; call it as: height HEIGHT"},"id":1}`},
 		{"too large a number", `{"jsonrpc":"2.0","method":"height","params":[4294967296],"id":1}`,
-			`{"jsonrpc":"2.0","error":{"code":-32602,"message":"height must be a whole number of 32 bits, got 4294967296"},"id":1}`},
-		{"params not a list", `{"jsonrpc":"2.0","method":"height","params":7,"id":1}`, `{"jsonrpc":"2.0","error":{"code":-32602,"message":"params must be an array"},"id":1}`},
+			`{"jsonrpc":"2.0","error":{"code":-32602,"message":"height must be a whole number of 32 bits, got 4294967296; call it as: height HEIGHT"},"id":1}`},
+		{"params not a list", `{"jsonrpc":"2.0","method":"height","params":7,"id":1}`, `"params must be an array: `},
+		{"params by name", `{"jsonrpc":"2.0","method":"height","params":{"height":7},"id":1}`, `"code":-32602,"message":"params must be an array: parameters are told apart by their order`},
+		{"params left out at the end", `{"jsonrpc":"2.0","method":"echo","params":["text","a",null,null],"id":1}`, `{"jsonrpc":"2.0","result":"a","id":1}`},
+		{"null for a parameter", `{"jsonrpc":"2.0","method":"echo","params":["text",null,"a"],"id":1}`, `"message":"text is missing; call it as: echo text TEXT"`},
+		{"a parameter where none is", `{"jsonrpc":"2.0","method":"fail","params":[1],"id":1}`,
+			`{"jsonrpc":"2.0","error":{"code":-32602,"message":"1 parameters, but fail takes none"},"id":1}`},
+		{"a group without its subcommand", `{"jsonrpc":"2.0","method":"echo","id":1}`, `"code":-32601,"message":"method \"echo\" wants a subcommand as its first parameter: echo text"`},
+		{"a group with another", `{"jsonrpc":"2.0","method":"echo","params":["no"],"id":1}`, `"code":-32601,"message":"method \"echo\" wants a subcommand`},
+		{"the method is no text", `{"jsonrpc":"2.0","method":7,"id":1}`, `"code":-32600`},
+		{"the id is an object", `{"jsonrpc":"2.0","method":"fail","id":{}}`, `{"jsonrpc":"2.0","error":{"code":-32600,"message":"id must be a string, a number or null"},"id":null}`},
+		{"the id is null", `{"jsonrpc":"2.0","method":"height","params":[1],"id":null}`, `{"jsonrpc":"2.0","result":1,"id":null}`},
+		{"a batch with what is no call and a notification", `[1,{"jsonrpc":"2.0","method":"height","params":[1]},{"jsonrpc":"2.0","method":"height","params":[2],"id":2}]`,
+			`,{"jsonrpc":"2.0","result":2,"id":2}]`},
+		{"a batch that is not JSON", `[{"jsonrpc":"2.0","method":"height"`, `"code":-32700`},
 		{"not JSON", `{`, `{"result":null,"error":{"code":-32700,"message":"not JSON"},"id":null}`},
 		{"nothing", ``, `{"result":null,"error":{"code":-32700,"message":"not JSON"},"id":null}`},
 		{"not a call", `{"id":1}`, `"code":-32600`},
@@ -99,6 +112,10 @@ func TestServer_Calls(t *testing.T) {
 	}
 	if status, got := s.post(t, cookieUser, s.password, `{"jsonrpc":"2.0","method":"height","params":[1]}`); status != http.StatusNoContent || got != "" {
 		t.Errorf("a notification is answered %d %s", status, got)
+	}
+	notifications := `[{"jsonrpc":"2.0","method":"height","params":[1]},{"jsonrpc":"2.0","method":"nope"}]`
+	if status, got := s.post(t, cookieUser, s.password, notifications); status != http.StatusNoContent || got != "" {
+		t.Errorf("a batch of notifications is answered %d %s", status, got)
 	}
 }
 
@@ -123,6 +140,37 @@ func TestServer_KeepsOthersOut(t *testing.T) {
 	}
 	if _, err := Listen(s.Addr(), s.cookie+"2", nil, prometheus.NewRegistry()); err == nil || !strings.Contains(err.Error(), s.Addr()) {
 		t.Errorf("an address in use: %v", err)
+	}
+}
+
+// Probes need no password, and say why not.
+func TestServer_Probes(t *testing.T) {
+	s := serve(t)
+	for _, c := range []struct {
+		method, path string
+		status       int
+		body         string
+	}{
+		{http.MethodGet, "/good", http.StatusOK, "[]"},
+		{http.MethodGet, "/bad", http.StatusServiceUnavailable, `["no luck","no time"]`},
+		{http.MethodHead, "/bad", http.StatusServiceUnavailable, ""},
+		{http.MethodPost, "/good", http.StatusMethodNotAllowed, "Method Not Allowed"},
+		{http.MethodGet, "/other", http.StatusNotFound, "404 page not found"},
+		{http.MethodGet, "/", http.StatusMethodNotAllowed, "Method Not Allowed"},
+	} {
+		r, err := http.NewRequest(c.method, "http://"+s.Addr()+c.path, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		response, err := http.DefaultClient.Do(r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		body, err := io.ReadAll(response.Body)
+		response.Body.Close()
+		if err != nil || response.StatusCode != c.status || strings.TrimSpace(string(body)) != c.body {
+			t.Errorf("%s %s: %d %q, %v; want %d %q", c.method, c.path, response.StatusCode, body, err, c.status, c.body)
+		}
 	}
 }
 

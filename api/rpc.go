@@ -11,6 +11,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 )
 
 // Limits of a request.
@@ -55,6 +56,15 @@ type call struct {
 	Method  string          `json:"method"`
 	Params  json.RawMessage `json:"params"`
 	ID      json.RawMessage `json:"id"`
+}
+
+func (c call) versionKnown() bool {
+	return c.Version == nil || slices.Contains([]string{"1.0", "1.1", "2.0"}, *c.Version)
+}
+
+// identified reports whether the id is of a kind that an answer may repeat.
+func (c call) identified() bool {
+	return len(c.ID) == 0 || !slices.Contains([]byte("{[tf"), c.ID[0])
 }
 
 // notification reports whether no answer is wanted.
@@ -133,8 +143,11 @@ func (s *Server) one(ctx context.Context, raw []byte) *answer {
 	switch {
 	case errors.As(err, &syntax), errors.Is(err, io.ErrUnexpectedEOF), len(raw) == 0:
 		return failed(c, &Error{CodeParse, "not JSON"})
-	case err != nil, c.Method == "", c.Version != nil && *c.Version != "2.0" && *c.Version != "1.0" && *c.Version != "1.1":
+	case err != nil, c.Method == "", !c.versionKnown():
 		return failed(c, &Error{CodeRequest, `not a call: want {"jsonrpc":"2.0","method":...,"params":[...],"id":...}`})
+	case !c.identified():
+		c.ID = nil
+		return failed(c, &Error{CodeRequest, "id must be a string, a number or null"})
 	}
 	result, err := s.dispatch(ctx, c)
 	switch {
@@ -174,9 +187,24 @@ func parseParams(raw json.RawMessage) (Params, error) {
 		return nil, nil
 	}
 	if err := json.Unmarshal(raw, &p); err != nil {
-		return nil, Invalid("params must be an array")
+		return nil, Invalid("params must be an array: parameters are told apart by their order, not by names")
+	}
+	for len(p) > 0 && string(p[len(p)-1]) == "null" { // as Dash's callers leave out what comes last
+		p = p[:len(p)-1]
 	}
 	return p, nil
+}
+
+// Count refuses a call with fewer or more parameters.
+func (p Params) Count(least, most int) error {
+	switch {
+	case len(p) >= least && len(p) <= most:
+		return nil
+	case least == most:
+		return Invalid("%d parameters, want %d", len(p), least)
+	default:
+		return Invalid("%d parameters, want %d to %d", len(p), least, most)
+	}
 }
 
 // Text returns parameter i, a string; what names it in errors.
@@ -201,7 +229,7 @@ func (p Params) Bool(i int, what string) (bool, error) {
 }
 
 func (p Params) decode(i int, what, kind string, v any) error {
-	if i >= len(p) {
+	if i >= len(p) || string(p[i]) == "null" {
 		return Invalid("%s is missing", what)
 	}
 	if err := json.Unmarshal(p[i], v); err != nil {

@@ -12,8 +12,6 @@ import (
 	"net"
 	"net/http"
 	"os"
-	"sort"
-	"strings"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -50,8 +48,9 @@ type Server struct {
 }
 
 // Listen binds addr, which must be of the loopback interface, and writes a new
-// password to the file cookie. Close or Run releases both.
-func Listen(addr, cookie string, methods []Method, r prometheus.Registerer) (*Server, error) {
+// password to the file cookie. Close or Run releases both. Besides the methods
+// it serves the probes, which take no password.
+func Listen(addr, cookie string, methods []Method, r prometheus.Registerer, probes ...Probe) (*Server, error) {
 	if err := checkLoopback(addr); err != nil {
 		return nil, err
 	}
@@ -63,7 +62,7 @@ func Listen(addr, cookie string, methods []Method, r prometheus.Registerer) (*Se
 	for _, m := range methods {
 		s.methods[m.Name] = m
 	}
-	s.methods["help"] = Method{"help", "[method]", "list the methods, or show how one is called", s.help}
+	s.methods["help"] = Method{"help", "[METHOD]", "list the methods, or show how one is called", s.help}
 	s.metrics = newMetrics(r, s.methods)
 	var err error
 	if s.listener, err = net.Listen("tcp", addr); err != nil {
@@ -74,6 +73,9 @@ func Listen(addr, cookie string, methods []Method, r prometheus.Registerer) (*Se
 	}
 	mux := http.NewServeMux()
 	mux.HandleFunc("POST /{$}", s.handle)
+	for _, p := range probes {
+		mux.Handle("GET "+p.Path, p)
+	}
 	s.http = http.Server{
 		Handler:           mux,
 		ReadHeaderTimeout: 5 * time.Second,
@@ -162,63 +164,4 @@ func (s *Server) handle(w http.ResponseWriter, r *http.Request) {
 	if err := json.NewEncoder(w).Encode(result); err != nil {
 		s.metrics.refused.WithLabelValues("write").Inc()
 	}
-}
-
-// dispatch finds the method, whose subcommand may be the first parameter.
-func (s *Server) dispatch(ctx context.Context, c call) (any, error) {
-	if !s.limit.Allow() {
-		s.metrics.refused.WithLabelValues("rate").Inc()
-		return nil, &Error{CodeInternal, fmt.Sprintf("more than %d calls a second; try again", callsPerSecond)}
-	}
-	p, err := parseParams(c.Params)
-	if err != nil {
-		return nil, err
-	}
-	m, known := s.methods[c.Method]
-	if !known && len(p) > 0 {
-		var sub string
-		if json.Unmarshal(p[0], &sub) == nil {
-			m, known = s.methods[c.Method+" "+sub]
-			p = p[1:]
-		}
-	}
-	if !known {
-		s.metrics.refused.WithLabelValues("method").Inc()
-		return nil, &Error{CodeMethod, fmt.Sprintf("no method %.80q; known: %s", c.Method, strings.Join(s.names(), ", "))}
-	}
-	result, err := m.Call(ctx, p)
-	s.metrics.called(m.Name, err)
-	return result, err
-}
-
-func (s *Server) names() (names []string) {
-	for name := range s.methods {
-		names = append(names, name)
-	}
-	sort.Strings(names)
-	return names
-}
-
-func (s *Server) help(_ context.Context, p Params) (any, error) {
-	var b strings.Builder
-	if len(p) == 0 {
-		for _, name := range s.names() {
-			m := s.methods[name]
-			fmt.Fprintf(&b, "%s %s\n    %s\n", m.Name, m.Usage, m.Help)
-		}
-		return b.String(), nil
-	}
-	var words []string
-	for i := range p {
-		word, err := p.Text(i, "method")
-		if err != nil {
-			return nil, err
-		}
-		words = append(words, word)
-	}
-	m, ok := s.methods[strings.Join(words, " ")]
-	if !ok {
-		return nil, Invalid("no method %.80q; known: %s", strings.Join(words, " "), strings.Join(s.names(), ", "))
-	}
-	return fmt.Sprintf("%s %s\n    %s\n", m.Name, m.Usage, m.Help), nil
 }

@@ -161,9 +161,26 @@ func (e *Engine) pursueBans(out *Effects) {
 	if tip == e.pursued || !e.synced() {
 		return
 	}
+	first := e.pursued.IsZero()
 	e.pursued = tip
 	for _, r := range e.requests.All() {
+		if first {
+			e.publishAgain(r, out)
+		}
 		e.pursue(r, out)
+	}
+}
+
+// publishAgain sends what came of a request before a stop: it was stored before
+// it was sent, and may never have left.
+func (e *Engine) publishAgain(r BanRequest, out *Effects) {
+	for _, height := range r.Signed {
+		if sig, ok := e.signatures.Get(signatureKey(e.state.PlatformType(), r.ban(height).RequestID())); ok {
+			publishSignature(sig, out)
+		}
+	}
+	if flag := e.flag(r.ProTxHash); flag.Set() && slices.Contains(r.Signed, flag.BannedHeight) {
+		publishBan(flag.Ban, out)
 	}
 }
 

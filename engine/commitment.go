@@ -200,12 +200,13 @@ func (e *Engine) keepMinable(c wire.FinalCommitment, out *Effects) bool {
 }
 
 // settleMinable takes back the commitments of blocks that were undone, and
-// forgets those that no block can carry on our branch.
+// offers them to those who never heard of them; and it forgets those that no
+// block can carry on our branch.
 func (e *Engine) settleMinable(undone Branch, out *Effects) {
 	for _, l := range undone {
 		for _, c := range l.Block.Commitments {
-			if !c.Null() {
-				e.keepMinable(c, out)
+			if !c.Null() && e.mayBeMined(c) && e.keepMinable(c, out) {
+				out.Publications = append(out.Publications, Publication{TopicCommitment, c.Bytes()})
 			}
 		}
 	}

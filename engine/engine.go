@@ -103,6 +103,9 @@ type Engine struct {
 	followed       wire.Hash                       // the tip that the signers stand at
 	requests       trie.Map[BanRequest]            // by ProTxHash
 	pursued        wire.Hash                       // the tip that they were pursued at
+	endpoints      trie.Map[Endpoint]              // that we watch, by ProTxHash
+	probedAt       int32                           // height
+	lastProbed     wire.Hash                       // the node
 
 	confidence confidence
 	doubt      doubt
@@ -224,6 +227,7 @@ func (e *Engine) Snapshot() *Snapshot {
 		Contradictions: e.contradictions,
 		ShareFaults:    e.shareFaults,
 		Requests:       e.requests,
+		Endpoints:      e.endpoints,
 
 		Refusals:  e.refused.Items(),
 		Deferred:  e.waiting.Deferred(),
@@ -245,6 +249,7 @@ func (e *Engine) Step(in Input, t Ticket, out *Effects) {
 	e.take(in, t, out)
 	if out.Fatal == nil {
 		e.duties(out)
+		e.monitor(out)
 		e.signing(out)
 		e.putMeta(out)
 	}

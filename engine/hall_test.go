@@ -11,7 +11,6 @@ import (
 	"github.com/proctornet/proctor/params"
 	"github.com/proctornet/proctor/quorum/dkg"
 	"github.com/proctornet/proctor/state"
-	"github.com/proctornet/proctor/validation"
 	"github.com/proctornet/proctor/wire"
 )
 
@@ -24,11 +23,14 @@ type hall struct {
 	rigs []rig
 	slot uint64
 
-	pass func(from, to int, p Publication) bool // whether a message gets there; nil: all do
-	lie  func(from int, p Publication) []Publication
-	told []said // everything that was said, before lies
-	made []Connected
-	good map[wire.Hash]bool
+	pass  func(from, to int, p Publication) bool // whether a message gets there; nil: all do
+	lie   func(from int, p Publication) []Publication
+	probe func(from int, p Probe) (failed string, answered bool) // nil: nobody tries anything
+	told  []said                                                 // everything that was said, before lies
+	made  []Connected
+
+	good   map[wire.Hash]bool // what was verified before: it is the same for everybody
+	verify chain.Verifier
 }
 
 type said struct {
@@ -66,7 +68,7 @@ func platform(size, threshold int) chain.GenesisLLMQ {
 
 func newHall(t testing.TB, n *network) *hall {
 	t.Helper()
-	h := &hall{network: n, t: t, good: make(map[wire.Hash]bool)}
+	h := &hall{network: n, t: t, good: make(map[wire.Hash]bool), verify: remembering()}
 	for i := range n.service {
 		h.rigs = append(h.rigs, rig{network: n, t: t, disk: make(records)})
 		h.up(i)
@@ -74,10 +76,23 @@ func newHall(t testing.TB, n *network) *hall {
 	return h
 }
 
+// branchOff is a hall whose nodes begin with what those of h have stored.
+func (h *hall) branchOff() *hall {
+	other := &hall{network: h.network, t: h.t, slot: h.slot, pass: h.pass, lie: h.lie, good: h.good, verify: h.verify}
+	other.rigs = make([]rig, len(h.rigs))
+	for i, r := range h.rigs {
+		other.rigs[i] = rig{network: h.network, t: h.t, disk: r.disk.clone()}
+		other.up(i)
+	}
+	return other
+}
+
 // up starts a node on what it has stored, and down stops it.
 func (h *hall) up(i int) {
 	h.t.Helper()
-	e, out, err := Restore(h.configOf(i), h.rigs[i].disk)
+	c := h.configOf(i)
+	c.Verify = h.verify
+	e, out, err := Restore(c, h.rigs[i].disk)
 	if err != nil {
 		h.t.Fatalf("node %d: %v", i, err)
 	}
@@ -86,15 +101,36 @@ func (h *hall) up(i int) {
 	if h.slot > 0 {
 		h.deliver(i, h.feedTo(i, Tick{h.now()}))
 	}
-	for j := range h.rigs {
-		if j != i && h.rigs[j].Engine != nil {
-			h.deliver(i, h.feedTo(i, PeerTip{Peer: peerOf(j), Height: h.rigs[j].tree.Tip().Height}))
-			h.deliver(j, h.feedTo(j, PeerTip{Peer: peerOf(i), Height: e.tree.Tip().Height}))
+	h.meet(i)
+}
+
+// meet connects a node with all others, and part disconnects it.
+func (h *hall) meet(i int) {
+	h.t.Helper()
+	for j, r := range h.rigs {
+		if j != i && r.Engine != nil {
+			h.deliver(i, h.feedTo(i, PeerTip{Peer: peerOf(j), Height: r.tree.Tip().Height}))
+			h.deliver(j, h.feedTo(j, PeerTip{Peer: peerOf(i), Height: h.rigs[i].tree.Tip().Height}))
 		}
 	}
 }
 
-func (h *hall) down(i int) { h.rigs[i].Engine = nil }
+func (h *hall) part(i int) {
+	h.t.Helper()
+	for j, r := range h.rigs {
+		if j != i && r.Engine != nil {
+			h.feedTo(j, PeerGone{peerOf(i)})
+		}
+		if h.rigs[i].Engine != nil {
+			h.feedTo(i, PeerGone{peerOf(j)})
+		}
+	}
+}
+
+func (h *hall) down(i int) {
+	h.rigs[i].Engine = nil
+	h.part(i)
+}
 
 func (h *hall) again(i int) {
 	h.down(i)
@@ -114,6 +150,14 @@ func (h *hall) feedTo(i int, in Input) *Effects {
 	}
 	if i == 0 {
 		h.made = append(h.made, out.Connected...)
+	}
+	for _, p := range out.Probes {
+		if h.probe == nil {
+			break
+		}
+		if failed, answered := h.probe(i, p); answered {
+			h.deliver(i, h.feedTo(i, Probed{p, failed}))
+		}
 	}
 	for _, f := range out.Fetches {
 		var j int
@@ -198,8 +242,10 @@ func (h *hall) admit(to, from int, p Publication) (Input, bool) {
 		if !v.OK() {
 			return nil, false
 		}
-		s := dkg.VerifySignatures(c, r.Keys())
-		return Commitment{peer, c}, s.Quorum && s.Members
+		return Commitment{peer, c}, h.once(c.ID(), func() bool {
+			s := dkg.VerifySignatures(c, r.Keys())
+			return s.Quorum && s.Members
+		})
 	default:
 		return nil, false
 	}
@@ -282,5 +328,3 @@ func (h *hall) wantSigns(q state.Quorum, holders int) {
 		h.t.Errorf("%d members sign, want %d", llmq.Threshold-1, llmq.Threshold)
 	}
 }
-
-var _ = validation.Valid

@@ -51,6 +51,10 @@ func (e *Engine) keepSignature(r wire.RecoveredSig, out *Effects) {
 	e.useSignature(r, out)
 }
 
+func publishSignature(r wire.RecoveredSig, out *Effects) {
+	out.Publications = append(out.Publications, Publication{TopicRecovered, r.Bytes()})
+}
+
 func (e *Engine) forgetSignature(t wire.LLMQType, id wire.Hash, out *Effects) {
 	e.signatures = e.signatures.Delete(signatureKey(t, id))
 	e.contradictions = e.contradictions.Delete(signatureKey(t, id))

@@ -205,7 +205,7 @@ func (e *Engine) checkShares(s *signer, out *Effects) {
 		e.keepShareFaults(c.Faults, out)
 	}
 	for _, r := range c.Recovered {
-		out.Publications = append(out.Publications, Publication{TopicRecovered, r.Bytes()})
+		publishSignature(r, out)
 		e.keepSignature(r, out)
 	}
 }

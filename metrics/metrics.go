@@ -46,7 +46,13 @@ func Version() string {
 	return "(devel)"
 }
 
-// Server answers GET /metrics.
+// Page is one more page beside /metrics: a probe, say.
+type Page struct {
+	Path    string // "/readyz"
+	Handler http.Handler
+}
+
+// Server answers GET /metrics, and GET of more pages.
 type Server struct {
 	listener net.Listener
 	http     http.Server
@@ -54,13 +60,16 @@ type Server struct {
 
 // Listen binds addr ("host:port"; port 0 picks a free one), so that a port in
 // use is an error before anything else starts. Close or Run releases it.
-func Listen(addr string, r *prometheus.Registry) (*Server, error) {
+func Listen(addr string, r *prometheus.Registry, pages ...Page) (*Server, error) {
 	l, err := net.Listen("tcp", addr)
 	if err != nil {
 		return nil, fmt.Errorf("metrics: listen on %s: %w", addr, err)
 	}
 	mux := http.NewServeMux()
 	mux.Handle("GET /metrics", promhttp.HandlerFor(r, promhttp.HandlerOpts{Registry: r, MaxRequestsInFlight: 4}))
+	for _, p := range pages {
+		mux.Handle("GET "+p.Path, p.Handler)
+	}
 	return &Server{l, http.Server{
 		Handler:           mux,
 		ReadHeaderTimeout: 5 * time.Second,

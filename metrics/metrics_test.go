@@ -6,6 +6,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/http/httptest"
 	"os"
 	"strings"
 	"testing"
@@ -102,6 +103,22 @@ func TestServer_Stops(t *testing.T) {
 
 // A client that never finishes its request neither keeps the node from
 // stopping nor makes its end a failure.
+// More pages may stand beside the metrics.
+func TestServer_MorePages(t *testing.T) {
+	s, err := Listen("127.0.0.1:0", prometheus.NewRegistry(), Page{"/more", http.RedirectHandler("/metrics", http.StatusSeeOther)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	for path, want := range map[string]int{"/more": http.StatusSeeOther, "/metrics": http.StatusOK, "/other": http.StatusNotFound} {
+		w := httptest.NewRecorder()
+		s.http.Handler.ServeHTTP(w, httptest.NewRequest(http.MethodGet, path, nil))
+		if w.Code != want {
+			t.Errorf("%s answers %d, want %d", path, w.Code, want)
+		}
+	}
+}
+
 func TestServer_StopsWithASlowClient(t *testing.T) {
 	addr, stop := serve(t, NewRegistry("devnet", "spec"))
 	c, err := net.Dial("tcp", addr)

@@ -72,5 +72,8 @@ func (n *Node) Call(ctx context.Context, method string, params ...any) (any, err
 	return nil, fmt.Errorf("no method %s", method)
 }
 
+// Show lets the node answer from a snapshot of the test's making.
+func (n *Node) Show(s *engine.Snapshot) { n.snapshot.Store(s) }
+
 // Settle returns when the engine has seen everything handed in before.
 func (n *Node) Settle(ctx context.Context) { n.ask(ctx, engine.UnbanPeer{Peer: "nobody at all"}) }

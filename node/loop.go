@@ -37,6 +37,7 @@ func (n *Node) loop(ctx context.Context) error {
 	b := batch{node: n, effects: *n.initial}
 	b.add(request{input: engine.Tick{Now: time.Now()}})
 	for {
+		n.pulse.beat(time.Now())
 		var stop fatal
 		switch err := b.submit(ctx); {
 		case errors.As(err, &stop):

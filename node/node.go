@@ -88,6 +88,7 @@ type Node struct {
 	dkgCounts   dkgCounts
 	commitments chan struct{} // one element for each final commitment being verified
 	snapshot    atomic.Pointer[engine.Snapshot]
+	pulse       pulse
 	inbox       chan request
 	due         chan inventory.Deferred
 	room        *room
@@ -100,7 +101,7 @@ type Node struct {
 // directory. Call Run, or Close if Run is never called.
 func New(c Config) (*Node, error) {
 	n := &Node{
-		config: c, admission: newAdmission(), stopped: make(chan struct{}),
+		config: c, pulse: pulse{started: time.Now()}, admission: newAdmission(), stopped: make(chan struct{}),
 		inbox: make(chan request, inboxSize), due: make(chan inventory.Deferred, maxDue),
 		commitments: make(chan struct{}, commitmentSlots()),
 	}
@@ -125,7 +126,7 @@ func (n *Node) open() (err error) {
 	}
 	n.registry = metrics.NewRegistry(c.Genesis.Network, c.Genesis.Profile)
 	if c.MetricsAddress != "" {
-		if n.page, err = metrics.Listen(c.MetricsAddress, n.registry); err != nil {
+		if n.page, err = metrics.Listen(c.MetricsAddress, n.registry, n.pages()...); err != nil {
 			return err
 		}
 	}

@@ -14,7 +14,7 @@ import (
 // Methods is what the operator can ask of the node. Source of the ban
 // command: DIP-0031, "Ban RPC command".
 func (n *Node) Methods() []api.Method {
-	return slices.Concat(n.serviceMethods(), n.EventMethods(), n.quorumMethods(), []api.Method{
+	return slices.Concat(n.serviceMethods(), n.EventMethods(), n.quorumMethods(), n.requestMethods(), n.chainMethods(), n.protxMethods(), n.masternodeMethods(), []api.Method{
 		n.healthMethod(),
 		{
 			Name: "platformban submit", Usage: "HEX | PROTXHASH SIGNEDHEIGHT QUORUMHASH SIGNATURE",
@@ -175,6 +175,6 @@ func (n *Node) openAPI() (err error) {
 	if n.config.APICookie == "" {
 		return fmt.Errorf("api: an address without a cookie file")
 	}
-	n.api, err = api.Listen(n.config.APIAddress, n.config.APICookie, n.Methods(), n.registry)
+	n.api, err = api.Listen(n.config.APIAddress, n.config.APICookie, n.Methods(), n.registry, n.probes()...)
 	return err
 }

@@ -3,7 +3,6 @@ package node
 import (
 	"context"
 	"encoding/hex"
-	"slices"
 
 	"github.com/proctornet/proctor/api"
 	"github.com/proctornet/proctor/engine"
@@ -49,16 +48,16 @@ type SessionStatus struct {
 	QuorumHash           wire.Hash       `json:"quorumHash"`
 	QuorumHeight         int32           `json:"quorumHeight"`
 	Phase                uint8           `json:"phase"`
-	PhaseName            dkg.Phase       `json:"phaseName"`
+	PhaseName            string          `json:"phaseName"`
 	Self                 int             `json:"memberIndex"` // -1 of a watcher
 	Size                 int             `json:"memberCount"`
 	SentContribution     bool            `json:"sentContributions"`
 	SentComplaint        bool            `json:"sentComplaint"`
 	SentJustification    bool            `json:"sentJustification"`
 	SentCommitment       bool            `json:"sentPrematureCommitment"`
-	Bad                  any             `json:"badMembers"`  // at fault, or voted out
-	BadVotes             any             `json:"ourBadVotes"` // whom our complaint wants out
-	WeComplain           any             `json:"weComplain"`  // who gave us no usable share
+	BadVotes             []OurBadVote    `json:"ourBadVotes"`
+	Bad                  any             `json:"badMembers"` // at fault, or voted out
+	WeComplain           any             `json:"weComplain"` // who gave us no usable share
 	Contributions        any             `json:"receivedContributions"`
 	Complaints           any             `json:"receivedComplaints"`
 	Justifications       any             `json:"receivedJustifications"`
@@ -66,10 +65,26 @@ type SessionStatus struct {
 	Members              []SessionMember `json:"members,omitempty"` // with detail 2
 }
 
-// SessionMember is what a session knows of a member.
+// OurBadVote is a member that our complaint wants out.
+type OurBadVote struct {
+	Name      string               `json:"name,omitempty"` // in the genesis
+	ProTxHash wire.Hash            `json:"proTxHash"`
+	Reason    engine.BadVoteReason `json:"reason"`
+}
+
+// SessionMember is what a session knows of a member. Of each kind of message
+// two are kept at most.
 type SessionMember struct {
-	Name string `json:"name,omitempty"` // in the genesis
-	dkg.MemberStatus
+	Name                 string    `json:"name,omitempty"` // in the genesis
+	ProTxHash            wire.Hash `json:"proTxHash"`
+	Contributions        int       `json:"contributions"`
+	Complaints           int       `json:"complaints"`
+	Justifications       int       `json:"justifications"`
+	PrematureCommitments int       `json:"prematureCommitments"`
+	BadVotes             int       `json:"badMemberVotes"`       // of others, to put it out
+	Accusers             int       `json:"complaintsFromOthers"` // about its shares
+	Unanswered           int       `json:"unanswered"`           // of them
+	Fault                string    `json:"fault"`                // none while it is good
 }
 
 // SessionConnections tells which members this node has contact with.
@@ -145,9 +160,9 @@ func (n *Node) dkgSession(s *engine.Snapshot, d dkg.Status, detail int32) DKGSes
 		return indices
 	}
 	status := SessionStatus{
-		Type: llmq.Name, QuorumHash: d.Quorum, QuorumHeight: d.Height, Phase: uint8(d.Phase), PhaseName: d.Phase, Self: d.Self, Size: len(d.Members),
+		Type: llmq.Name, QuorumHash: d.Quorum, QuorumHeight: d.Height, Phase: uint8(d.Phase), PhaseName: d.Phase.String(), Self: d.Self, Size: len(d.Members),
+		BadVotes:             []OurBadVote{},
 		Bad:                  which(func(m dkg.MemberStatus) bool { return m.Fault != 0 }),
-		BadVotes:             which(func(m dkg.MemberStatus) bool { return d.Self >= 0 && slices.Contains(m.Voters, d.Self) }),
 		WeComplain:           which(func(m dkg.MemberStatus) bool { return d.Self >= 0 && m.Lacked }),
 		Contributions:        which(func(m dkg.MemberStatus) bool { return m.Contributed > 0 }),
 		Complaints:           which(func(m dkg.MemberStatus) bool { return m.Complained > 0 }),
@@ -159,9 +174,17 @@ func (n *Node) dkgSession(s *engine.Snapshot, d dkg.Status, detail int32) DKGSes
 		status.SentContribution, status.SentComplaint = own.Contributed > 0, own.Complained > 0
 		status.SentJustification, status.SentCommitment = own.Justified > 0, own.Committed > 0
 	}
+	for _, v := range s.BadVotes {
+		if v.Type == d.Type && v.Quorum == d.Quorum {
+			status.BadVotes = append(status.BadVotes, OurBadVote{n.names[v.ProTxHash], v.ProTxHash, v.Reason})
+		}
+	}
 	if detail == maxDetail {
 		for _, m := range d.Members {
-			status.Members = append(status.Members, SessionMember{n.names[m.ProTxHash], m})
+			status.Members = append(status.Members, SessionMember{
+				Name: n.names[m.ProTxHash], ProTxHash: m.ProTxHash, Contributions: m.Contributed, Complaints: m.Complained, Justifications: m.Justified,
+				PrematureCommitments: m.Committed, BadVotes: len(m.Voters), Accusers: len(m.Accusers), Unanswered: len(m.Unanswered), Fault: m.Fault.String(),
+			})
 		}
 	}
 	return DKGSession{Type: llmq.Name, Index: int(d.Height % llmq.DKGInterval), Status: status}

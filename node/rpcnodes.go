@@ -18,6 +18,8 @@ type ServiceNode struct {
 	Type                 string       `json:"type"`  // regular or evo
 	State                string       `json:"state"` // awaiting, active or decommissioned
 	PoSeBanned           bool         `json:"pose_banned"`
+	PoSeScore            int32        `json:"pose_score"`        // it falls by one each block, unless it is banned
+	PoSeMaximum          int32        `json:"pose_maximum"`      // the score that bans
 	Revoked              bool         `json:"revoked"`           // given up by its operator
 	PlatformBanFlag      bool         `json:"platform_ban_flag"` // as this node sees it
 	Credit               int32        `json:"credit"`            // blocks
@@ -31,6 +33,7 @@ type ServiceNode struct {
 	ProofHeight          int32        `json:"proof_height"`          // the last uptime proof was heard here at; -1 if never
 	ProofAge             int32        `json:"proof_age"`             // blocks since; -1 if never
 	Addresses            []string     `json:"addresses"`
+	Platform             string       `json:"platform,omitempty"` // endpoint of an evonode's platform service
 }
 
 // ServiceNodes shows the registry at the tip.
@@ -50,7 +53,7 @@ func (n *Node) ServiceNodes() (list []ServiceNode) {
 func (n *Node) serviceNodeInfo(s *engine.Snapshot, node state.Node, position int) ServiceNode {
 	info := ServiceNode{
 		Name: n.names[node.ProTxHash], ProTxHash: node.ProTxHash, Type: nodeType(node.Evo), State: node.Service().String(),
-		PoSeBanned: node.PoSeBanned(), PlatformBanFlag: s.Flag(node.ProTxHash).Set(),
+		PoSeBanned: node.PoSeBanned(), PoSeScore: node.PoSe.At(s.Tip.Height), PoSeMaximum: state.PoSeMaximum(s.State.NodeCount()), Platform: node.Platform, PlatformBanFlag: s.Flag(node.ProTxHash).Set(),
 		Credit: node.Credit(s.Tip.Height, s.State.Rules()), Stake: node.Staked(),
 		RegisteredHeight: node.RegisteredHeight, ActiveSince: node.ActiveSince, DecommissionedHeight: node.DecommissionedHeight,
 		Revoked: node.Revoked, ExitHeight: node.ExitHeight, RewardPosition: position, ProofHeight: -1, ProofAge: -1, Addresses: node.Addresses,
@@ -84,6 +87,8 @@ type Explanation struct {
 	Tombstone *state.Tombstone  `json:"tombstone,omitempty"`
 	Decisions []engine.Decision `json:"decisions"` // up to the height, oldest first
 	Names     map[string]string `json:"names"`     // of the voters, by ProTxHash
+
+	PlatformBan *PlatformBanInfo `json:"platform_ban,omitempty"` // of an evonode; only if the height is the tip's
 }
 
 // Credit is the arithmetic of a credit in blocks: Base + Earned - Down.
@@ -125,7 +130,7 @@ func (n *Node) Explain(proTx wire.Hash, height int32) (x Explanation, err error)
 	}
 	if node, ok := s.State.Node(proTx); ok && height == s.Tip.Height {
 		info := n.serviceNodeInfo(s, node, slices.Index(slices.Collect(s.State.RewardOrder()), proTx)+1)
-		x.Node = &info
+		x.Node, x.PlatformBan = &info, n.platformBan(s, proTx)
 	}
 	for _, d := range x.Decisions {
 		for _, v := range d.Voters {

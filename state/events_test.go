@@ -85,6 +85,23 @@ func TestRegister_AwaitsThenServes(t *testing.T) {
 	}
 }
 
+// An update-service says all there is: what it leaves out is no more.
+func TestUpdateService_ReplacesThePlatform(t *testing.T) {
+	g := genesis(2, "spec")
+	g.Nodes[0].Platform = "https://example.org"
+	s := start(t, g)
+	for i, want := range []string{"https://example.org", "tcp://127.0.0.1:443", ""} {
+		if i > 0 {
+			e := event(g, 0, uint64(i))
+			e.Platform = want
+			s, _ = applied(t, s, int32(i), e)
+		}
+		if n, _ := s.Node(g.Nodes[0].ProTxHash); n.Platform != want {
+			t.Errorf("after %d events the endpoint is %q, want %q", i, n.Platform, want)
+		}
+	}
+}
+
 func TestEvents_Refused(t *testing.T) {
 	g := staked("spec")
 	s := start(t, g)
@@ -119,6 +136,8 @@ func TestEvents_Refused(t *testing.T) {
 		{"a tenth", edit(func(e *wire.Register) { e.Amount = 100 }), nil},
 		{"less than a tenth", edit(func(e *wire.Register) { e.Amount = 99 }), ErrAmount},
 		{"more than required", edit(func(e *wire.Register) { e.Amount = 1001 }), ErrAmount},
+		{"evonode with a platform service", edit(func(e *wire.Register) { e.Evo, e.Platform = true, "tcp://a:1" }), nil},
+		{"regular masternode with one", edit(func(e *wire.Register) { e.Platform = "tcp://a:1" }), ErrPlatform},
 		{"within the grant", register(g, alice, 1, 1000, 7), nil},
 
 		{"least contribution", contribute(g, carol, 1, 67, node), nil},
@@ -138,6 +157,8 @@ func TestEvents_Refused(t *testing.T) {
 		{"exit replayed", leaves(g, bob, 4, node), ErrSequence},
 
 		{"update of a revoked node", wire.UpdateService{EventHead: head(g, 2), ProTxHash: voided.ProTxHash(), Addresses: []string{"b"}}, ErrRevoked},
+		{"update of a regular masternode", wire.UpdateService{EventHead: head(g, 1), ProTxHash: genesisNode, Addresses: []string{"b"}}, nil},
+		{"the same with a platform service", wire.UpdateService{EventHead: head(g, 1), ProTxHash: genesisNode, Addresses: []string{"b"}, Platform: "tcp://a:1"}, ErrPlatform},
 		{"revoked again", wire.Revoke{EventHead: head(g, 2), ProTxHash: voided.ProTxHash()}, ErrRevoked},
 		{"revoke of nobody", wire.Revoke{EventHead: head(g, 1), ProTxHash: wire.Hash{1}}, ErrUnknown},
 		{"revoke replayed", wire.Revoke{EventHead: head(g, 0), ProTxHash: node}, ErrSequence},

@@ -109,6 +109,87 @@ func TestPunish_TwoFailures(t *testing.T) {
 	}
 }
 
+// Three failures, so many blocks apart, of 5000 nodes and at the floor.
+// Source: spec/dash.md 2.1: they ban if d1 + d2 <= 3*penalty - max.
+func TestPunish_ThreeFailures(t *testing.T) {
+	for _, c := range []struct {
+		registered    int
+		first, second int32
+		score         int32
+		banned        bool
+	}{
+		{5000, 2000, 2900, 5000, true},
+		{5000, 2000, 2901, 4999, false},
+		{100, 40, 58, 100, true},
+		{100, 40, 59, 99, false},
+	} {
+		s, list := crowd(t, c.registered, "core")
+		height := int32(1)
+		for _, apart := range []int32{0, c.first, c.second} {
+			if poseOf(t, s, list[0]).Banned() {
+				t.Errorf("%+v: banned before the third", c)
+			}
+			height += apart
+			s, _ = failing(t, s, height, list[:1])
+		}
+		if p := poseOf(t, s, list[0]); p.Score != c.score || p.Banned() != c.banned {
+			t.Errorf("%+v: %+v", c, p)
+		}
+	}
+}
+
+// A null commitment beside a real one punishes nobody; only indices of members
+// count, and only those that are still registered.
+func TestPunish_OnlyMembersOfRealCommitments(t *testing.T) {
+	s, list := crowd(t, 4, "spec")
+	b, sessions := mine(block(s, 35), []wire.Hash{list[0], stranger})
+	null := wire.NullCommitment(wire.CommitmentBasic, 100, wire.Hash{1}, 0, 3)
+	b.Commitments, sessions = append(b.Commitments, null), append(sessions, Session{24, []wire.Hash{list[1], list[2]}})
+	next, diff, err := s.Apply(b, sessions...)
+	if err != nil || len(diff.Punishments) != 1 || diff.Punishments[0].ProTxHash != list[0] {
+		t.Fatalf("punishments %+v, %v; want one of %s", diff.Punishments, err, list[0])
+	}
+	for _, proTx := range list[1:] {
+		if p := poseOf(t, next, proTx); p.Score != 0 {
+			t.Errorf("%s has %+v", proTx, p)
+		}
+	}
+}
+
+// Who leaves in the block that carries the commitment is gone before it acts.
+func TestPunish_WhoLeaves(t *testing.T) {
+	g := staked("spec")
+	s := start(t, g)
+	e := register(g, bob, 1, 400, 1) // awaits: leaves at once when asked to
+	s, _ = applied(t, s, 5, e, leaves(g, bob, 2, e.ProTxHash()))
+	_, diff := failing(t, s, 6, []wire.Hash{e.ProTxHash()})
+	if len(diff.Punishments) > 0 {
+		t.Errorf("punished %+v", diff.Punishments)
+	}
+	if p := diff.Transitions; len(p) != 1 || p[0].To != 0 {
+		t.Errorf("transitions %+v", p)
+	}
+}
+
+// A banned score stays, through blocks and through further failures, until
+// the node is revived.
+func TestPunish_BannedScoreStays(t *testing.T) {
+	for profile, scores := range map[string][2]int32{"spec": {132, 198}, "core": {100, 100}} {
+		s, list := crowd(t, 4, profile)
+		s, _ = failing(t, s, 10, list[:1], list[:1])
+		for h := int32(11); h < 34; h++ {
+			s, _ = failing(t, s, h)
+		}
+		if p := poseOf(t, s, list[0]); p.At(33) != scores[0] || p.BanHeight != 10 {
+			t.Errorf("%s: %+v after 23 blocks, want %d", profile, p, scores[0])
+		}
+		s, diff := failing(t, s, 34, list[:1])
+		if p := poseOf(t, s, list[0]); p.At(1000) != scores[1] || p.BanHeight != 10 || diff.Punishments[0].Bans || diff.Punishments[0].Before != scores[0] {
+			t.Errorf("%s: %+v, %+v after another failure, want %d", profile, p, diff.Punishments[0], scores[1])
+		}
+	}
+}
+
 func TestPunish_SaysWhy(t *testing.T) {
 	s, list := crowd(t, 3, "spec")
 	s, _ = failing(t, s, 10, list[:1])
@@ -169,7 +250,11 @@ func TestPunish_OrderInABlock(t *testing.T) {
 			t.Errorf("%s: banned, then revived: %v, %+v", profile, err, n)
 		}
 
-		// Revived, then punished, by the parts of a block.
+		// Revived, then punished: in pure terms, and by the parts of a block.
+		rules := first.Profile()
+		if p := (PoSe{108, 34, 34}).Revive(40).Punish(40, 4, rules); p != (PoSe{66, 40, NoHeight}) {
+			t.Errorf("%s: revived, then punished: %+v", profile, p)
+		}
 		banned, _ := failing(t, s, 34, []wire.Hash{target})
 		d := banned.draft(40)
 		if err := d.event(event(g, 0, 1), 0); err != nil {

@@ -18,7 +18,7 @@ import (
 )
 
 // SchemaVersion is the version of the records' layout.
-const SchemaVersion = 2
+const SchemaVersion = 3
 
 // Errors of Open. Their text says which directory and what to do.
 var (

@@ -43,7 +43,7 @@ it and sends it to all peers. It is given as 328 hex digits or as its four field
 
 Exit codes: 0 accepted, 1 not accepted or no answer, 2 the input cannot be used.`,
 		Example: `  proctor ban submit HEX --config evo-1/proctor.toml
-  proctor ban submit $(proctor ban sign --dealer dealer.json --protx HASH --height 620) --config evo-1/proctor.toml`,
+  proctor ban submit PROTXHASH 620 QUORUMHASH SIGNATURE --config evo-1/proctor.toml --json`,
 		Args: hexOrFields,
 		RunE: func(c *cobra.Command, args []string) error {
 			m, err := banOfArgs(args)

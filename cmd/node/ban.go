@@ -19,11 +19,11 @@ import (
 func banCommand() *cobra.Command {
 	group := &cobra.Command{
 		Use:   "ban",
-		Short: "Inspect, verify and submit platform bans",
+		Short: "Inspect, verify, request and submit platform bans",
 		Example: `  proctor ban verify HEX --quorum-key HEX --llmq-type 106
   proctor ban submit HEX --config evo-1/proctor.toml`,
 	}
-	group.AddCommand(banInspectCommand(), banVerifyCommand(), banSubmitCommand())
+	group.AddCommand(banInspectCommand(), banVerifyCommand(), banRequestCommand(), banSubmitCommand())
 	return group
 }
 

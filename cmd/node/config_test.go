@@ -12,6 +12,7 @@ import (
 
 	"github.com/proctornet/proctor/config"
 	"github.com/proctornet/proctor/testnet"
+	"github.com/proctornet/proctor/wire"
 )
 
 // bed is where one node of a network lies, as an operator would lay it out.
@@ -20,13 +21,16 @@ type bed struct {
 	dir    string
 	member testnet.Member
 	tip    int32
+
+	quorums testnet.Quorums // made so far, newest first
 }
 
 func (b bed) config() string { return filepath.Join(b.dir, testnet.ConfigFile) }
 func (b bed) data() string   { return filepath.Join(b.dir, "data") }
 
 // The chain of a bed stands still: its history ends now, and the only author
-// of blocks is the first node, which does not run.
+// of blocks is the first node, which does not run. The evonodes have made two
+// quorums.
 const bedHistory = 61
 
 // layOut makes a network of that many evonodes and the directory of its second
@@ -39,12 +43,15 @@ func layOut(t testing.TB, nodes int) bed {
 	if err != nil {
 		t.Fatal(err)
 	}
-	b := bed{n, t.TempDir(), n.Members[1], 0}
+	b := bed{Network: n, dir: t.TempDir(), member: n.Members[1]}
 	past, err := n.History()
 	if err != nil {
 		t.Fatal(err)
 	}
 	b.tip = past.Engine(1).Snapshot().TipHeight()
+	if b.quorums, err = past.Quorums(); err != nil {
+		t.Fatal(err)
+	}
 	if err := past.Save(1, b.data()); err != nil {
 		t.Fatal(err)
 	}
@@ -69,6 +76,17 @@ func layOut(t testing.TB, nodes int) bed {
 	}
 	b.write(t, testnet.ConfigFile, string(text))
 	return b
+}
+
+// ban is a ban that a quorum of the network signed.
+func (b bed) ban(t testing.TB, proTx wire.Hash, height int32) wire.PlatformBan {
+	t.Helper()
+	signers := b.quorums.At(height)
+	m, err := signers.Ban(proTx, height, signers.Threshold)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return m
 }
 
 // write writes a file of the node and returns its path.
@@ -108,6 +126,7 @@ func TestConfigCheck_ShowsWhatIsInForce(t *testing.T) {
 		"operator_key":   filepath.Join(b.dir, "operator.key"),
 		"protx_hash":     b.member.ProTxHash.String(),
 		"penalties":      "enforce",
+		"watch_quorums":  "false",
 		"p2p.listen":     b.member.Addresses()[1],
 		"p2p.bootstrap":  "",
 		"p2p.announce":   "",
@@ -183,7 +202,7 @@ func TestConfigCheck_Errors(t *testing.T) {
 		{"short protx", []string{"--protx_hash", "ab"}, []string{"protx_hash", `"ab"`, "64 hex digits"}},
 
 		{"no genesis", []string{"--genesis", "none.json"}, []string{"genesis", filepath.Join(b.dir, "none.json"), "no such file"}},
-		{"genesis is something else", []string{"--genesis", dealerFile(t, b.Dealer)}, []string{"dealer.json", "genesis", "unknown field"}},
+		{"genesis is something else", []string{"--genesis", b.write(t, "other.json", `{"nonsense":1}`)}, []string{"other.json", "genesis", "unknown field"}},
 		{"genesis cut off", []string{"--genesis", b.write(t, "cut.json", string(genesis[:len(genesis)/2]))}, []string{"cut.json", "genesis"}},
 		{"genesis with a tail", []string{"--genesis", b.write(t, "tail.json", string(genesis)+"{}")}, []string{"tail.json", "genesis"}},
 		{"another network", []string{"--network", "regtest"}, []string{`"regtest"`, testnet.GenesisFile, `"devnet"`}},

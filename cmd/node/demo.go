@@ -19,9 +19,10 @@ func demoCommand() *cobra.Command {
 	var asJSON bool
 	c := &cobra.Command{
 		Use:   "demo",
-		Short: "Run a network of real nodes and show what a platform ban does",
+		Short: "Run a network of real nodes and show what it does to those that fail",
 		Long: `Run a network of real nodes in this process, each with its own host and its own
-database on disk, and show what happens to a platform ban, to a forger, and to a
+database on disk, and show what happens to a forger, to nodes that fail their
+tests, to an evonode whose platform is dead and that its quorum bans, and to a
 node that is killed. All keys are PUBLIC TEST KEYS.
 
 Exit code 0 only if every claim was observed.`,

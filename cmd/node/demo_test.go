@@ -18,7 +18,8 @@ import (
 // claims are what the demonstration shows, in order.
 var claims = []string{
 	"history", "network", "valid-ban", "forgery", "genuine-after-forgery", "one-block-too-old", "far-too-old", "unknown-node", "regular-node",
-	"silent-nodes", "second-address", "crash", "update-service", "recommissioned", "deregistered", "missing-checkpoint", "probation", "lying-tester",
+	"endpoint-dead", "silent-nodes", "second-address", "crash", "update-service", "killed-in-dkg", "voted-out", "recommissioned", "deregistered",
+	"missing-checkpoint", "probation", "revived", "lying-tester",
 }
 
 // demoTime is what a demonstration may take: about 110 blocks of 0.7 s on a
@@ -93,8 +94,8 @@ func demoTold(t testing.TB, o outcome) told {
 		t.Errorf("%d nodes, want 10", len(got.Nodes))
 	}
 	for _, n := range got.Nodes {
-		if !n.Synced || len(n.Flags) != 1 || n.Flags[0] != "evo-4" || n.StateRoot == "" {
-			t.Errorf("node %+v, want it synced and with the flag of evo-4", n)
+		if !n.Synced || len(n.Flags) != 1 || n.Flags[0] != "evo-8" || n.StateRoot == "" {
+			t.Errorf("node %+v, want it synced and with the flag of evo-8", n)
 		}
 	}
 	return got
@@ -115,7 +116,7 @@ func TestDemo_SpecKept(t *testing.T) {
 			t.Errorf("%s: no log (err %v)", n.Node, err)
 		}
 	}
-	for _, secret := range []string{testnet.DealerFile, "evo-1/service.key"} {
+	for _, secret := range []string{"evo-1/operator.key", "evo-1/service.key"} {
 		info, err := os.Stat(filepath.Join(dir, secret))
 		if err != nil {
 			t.Fatal(err)
@@ -133,8 +134,6 @@ func TestDemo_SpecKept(t *testing.T) {
 		t.Errorf("tip at %v in the node that was kept, it was %d", h, got.Nodes[1].Height)
 	}
 
-	dealer := filepath.Join(dir, testnet.DealerFile)
-	proctor(t, "ban", "sign", "--dealer", dealer, "--protx", vectorProTx, "--height", "620").wantOK(t)
 	proctor(t, "demo", "--keep", dir).wantError(t, exitUnusable, dir, "not empty")
 }
 
@@ -159,7 +158,7 @@ func TestDemo_Text(t *testing.T) {
 			t.Errorf("no claim %s in\n%s", c, o.stdout)
 		}
 	}
-	for _, words := range []string{"11 nodes", "rule profile spec", "PUBLIC TEST KEYS", "TRUSTED DEALER", "STATE ROOT", "18 of 18 claims"} {
+	for _, words := range []string{"11 nodes", "rule profile spec", "PUBLIC TEST KEYS", "made by DKG", "score 66", "PoSe-banned", "STATE ROOT", "22 of 22 claims"} {
 		if !strings.Contains(o.stdout, words) {
 			t.Errorf("no %q in\n%s", words, o.stdout)
 		}

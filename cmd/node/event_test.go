@@ -150,7 +150,7 @@ func TestEvent_SignedOfflineStandInBlocks(t *testing.T) {
 	}
 
 	register := d.sign(t, "register", "--staker-key", d.key(owner, "staker"), "--operator-key", d.newKey("operator"), "--service-key", d.newKey("service"),
-		"--amount", "400", "--evo", "--address", oneAddress, "--address", "/dns4/example.org/tcp/1", "--sequence", "1")
+		"--amount", "400", "--evo", "--platform", "https://example.org/health", "--address", oneAddress, "--address", "/dns4/example.org/tcp/1", "--sequence", "1")
 	carry(register)
 	proTx := register.(wire.Register).ProTxHash()
 	nodeNow := func() state.Node {
@@ -161,16 +161,16 @@ func TestEvent_SignedOfflineStandInBlocks(t *testing.T) {
 		}
 		return found
 	}
-	if got := nodeNow(); got.Service() != state.Awaiting || !got.Evo || got.Staked() != 400 || !reflect.DeepEqual(got.Addresses, []string{oneAddress, "/dns4/example.org/tcp/1"}) {
+	if got := nodeNow(); got.Service() != state.Awaiting || !got.Evo || got.Platform != "https://example.org/health" || got.Staked() != 400 || !reflect.DeepEqual(got.Addresses, []string{oneAddress, "/dns4/example.org/tcp/1"}) {
 		t.Errorf("registered as %+v", got)
 	}
 	carry(d.sign(t, "contribute", "--staker-key", d.key(other, "staker"), "--node", proTx.String(), "--amount", "600", "--sequence", "1"))
 	if got := nodeNow(); got.Service() != state.Active || got.Staked() != 1000 {
 		t.Errorf("after the contribution it is %s with %d", got.Service(), got.Staked())
 	}
-	carry(d.sign(t, "update-service", "--operator-key", d.newKey("operator"), "--node", proTx.String(), "--address", oneAddress, "--sequence", "1"))
-	if got := nodeNow(); !reflect.DeepEqual(got.Addresses, []string{oneAddress}) {
-		t.Errorf("addresses are %q", got.Addresses)
+	carry(d.sign(t, "update-service", "--operator-key", d.newKey("operator"), "--node", proTx.String(), "--address", oneAddress, "--platform", "tcp://203.0.113.7:443", "--sequence", "1"))
+	if got := nodeNow(); !reflect.DeepEqual(got.Addresses, []string{oneAddress}) || got.Platform != "tcp://203.0.113.7:443" {
+		t.Errorf("it is reached at %q, its platform service at %q", got.Addresses, got.Platform)
 	}
 	carry(d.sign(t, "exit", "--staker-key", d.key(other, "staker"), "--node", proTx.String(), "--sequence", "2"))
 	if got := nodeNow(); got.ExitHeight == state.NoHeight {
@@ -367,6 +367,10 @@ func TestEvent_WrongInput(t *testing.T) {
 		{"five addresses", register + five, []string{"--address", "5 addresses", "0 to 4"}},
 		{"five addresses of an update", strings.Replace(update, "--address", five+"--address", 1), []string{"--address", "6 addresses", "1 to 4"}},
 		{"empty address", fmt.Sprintf("update-service --operator-key %s --node evo-1 --sequence 1 --address=", operator), []string{"--address", "0 addresses", "1 to 4"}},
+		{"platform endpoint of a regular masternode", register + "--platform tcp://203.0.113.7:443", []string{"--platform", "--evo"}},
+		{"platform endpoint that is none", register + "--evo --platform example.org:443", []string{"--platform", `"example.org:443"`, "tcp://"}},
+		{"platform endpoint without a port", update + "--platform tcp://example.org", []string{"--platform", "needs a port"}},
+		{"platform endpoint too long", update + "--platform https://" + strings.Repeat("a", 200), []string{"--platform", "208 bytes", "128"}},
 		{"reason that is unknown", revoke + "--reason boredom", []string{"--reason", `"boredom"`, "compromised-keys"}},
 		{"no staker key", exit + "--staker-key none.key", []string{"--staker-key", "none.key", "does not exist"}},
 		{"staker key too short", exit + "--staker-key " + short, []string{"--staker-key", "short.key", "64 hex digits"}},
@@ -380,7 +384,7 @@ func TestEvent_WrongInput(t *testing.T) {
 		{"nothing to submit", "submit", []string{"1 arg", "0"}},
 		{"submit no hex", "submit xy", []string{"not hex"}},
 		{"submit half an event", "submit 01", []string{"event"}},
-		{"submit too much", "submit " + strings.Repeat("00", wire.MaxEventSize+1), []string{"2050 hex digits", "2048"}},
+		{"submit too much", "submit " + strings.Repeat("00", wire.MaxEventSize+1), []string{fmt.Sprint(2*wire.MaxEventSize+2, " hex digits"), fmt.Sprint(2 * wire.MaxEventSize)}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			o := d.event(t, strings.Fields(c.args)...)

@@ -5,6 +5,7 @@ import (
 	"io"
 	"math"
 	"math/bits"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -25,8 +26,10 @@ func explainCommand() *cobra.Command {
 		Short: "Say why a service node is in its state: who saw what, and the arithmetic",
 		Long: `Say how a service node came to its state. For each change: what the testers saw and
 answered, the certificate of their signatures, the block that carried it, the credit
-as a sum, what that led to. Then what comes next, and what to do about it. The node is
-named by its ProTxHash, or by its name in the genesis.
+as a sum, what that led to; for each rise of its PoSe score the session of DKG that
+found it not valid; of a banned evonode the quorum that signed, and what this node saw of
+its platform endpoint. Then what comes next, and what to do about it. The node is named
+by its ProTxHash, or by its name in the genesis.
 
 The node that is asked tells what it stored with each block: what it did not hear, it
 does not show. It keeps the newest 256 changes of each service node.
@@ -77,10 +80,14 @@ func printHistory(w io.Writer, x node.Explanation) {
 	}
 	for _, d := range x.Decisions {
 		fmt.Fprintf(w, "\nblock %d  %s\n", d.Height, d.BlockHash)
+		for _, p := range d.Punishments {
+			printPunishment(w, p)
+		}
 		for _, t := range d.Transitions {
 			printTransition(w, x, d, t)
 		}
 	}
+	printPlatformBan(w, x)
 	next, do := outlook(x)
 	printList(w, "what comes next", next)
 	printList(w, "what to do", do)
@@ -111,8 +118,11 @@ func standing(x node.Explanation) string {
 		if n.State == state.Decommissioned.String() && n.Cause != nil {
 			words += fmt.Sprintf(" since block %d for %s", n.DecommissionedHeight, *n.Cause)
 		}
-		if n.PoSeBanned {
+		switch {
+		case n.PoSeBanned:
 			words += ", PoSe-banned"
+		case n.PoSeScore > 0:
+			words += fmt.Sprintf(", PoSe score %d of %d", n.PoSeScore, n.PoSeMaximum)
 		}
 		if n.PlatformBanFlag {
 			words += ", platform-ban flag set"
@@ -274,7 +284,7 @@ func outlook(x node.Explanation) (next, do []string) {
 		do = append(do, "mend it, then, unless its operator revoked it, revive it: "+update)
 	}
 	if n.PlatformBanFlag {
-		next = append(next, "while its platform-ban flag is set, nodes that have heard the ban leave it out of new platform quorums")
+		next = append(next, "while its platform-ban flag is set, members that have heard the ban vote it out of new quorums, and its PoSe score rises with each")
 		do = append(do, "mend its Platform service, then clear the flag (profile core: always; spec: if it was PoSe-banned): "+update)
 	}
 	if last := lastAnswer(x); last == wire.TwoAddresses {
@@ -283,13 +293,15 @@ func outlook(x node.Explanation) (next, do []string) {
 	return next, do
 }
 
-// lastAnswer is the answer behind the newest decision; 0 if it was an event.
+// lastAnswer is the answer behind the newest change of state; 0 if it was an
+// event.
 func lastAnswer(x node.Explanation) wire.Answer {
-	if len(x.Decisions) == 0 {
-		return 0
+	for _, d := range slices.Backward(x.Decisions) {
+		if n := len(d.Transitions); n > 0 { // else its PoSe score was all that changed
+			return d.Transitions[n-1].Cause.Answer
+		}
 	}
-	last := x.Decisions[len(x.Decisions)-1]
-	return last.Transitions[len(last.Transitions)-1].Cause.Answer
+	return 0
 }
 
 func ifItFails(c node.Credit) string {

@@ -30,7 +30,7 @@ var killSeed = flag.Uint64("kill-seed", 0, "seed of the moments at which nodes a
 
 const (
 	killRounds   = 20
-	bansPerRound = 12
+	bansPerRound = 8
 )
 
 // A node is killed while bans arrive. After each restart there are two
@@ -53,11 +53,7 @@ func TestRun_KilledAtAnyPoint(t *testing.T) {
 	for round := range killRounds {
 		bans := make([]wire.PlatformBan, bansPerRound)
 		for i := range bans { // of other nodes at another height each round
-			var err error
-			bans[i], err = b.Dealer.Ban(b.Members[round*bansPerRound+i].ProTxHash, b.tip-int32(round), b.Dealer.Threshold)
-			if err != nil {
-				t.Fatal(err)
-			}
+			bans[i] = b.ban(t, b.Members[round*bansPerRound+i].ProTxHash, b.tip-int32(round))
 		}
 		before := round * bansPerRound // flags of earlier rounds
 		passedOn, shown := b.sendAndKill(t, node, round, target, bans, random)

@@ -37,7 +37,7 @@ Exit codes: 0 listed, 1 no answer, 2 the input cannot be used.`,
 			fmt.Fprintln(w, "NODE\tTYPE\tSTATE\tCREDIT\tREWARD\tPROOF AGE\tPOSE\tPLATFORM BAN")
 			for _, n := range nodes {
 				fmt.Fprintf(w, "%s\t%s\t%s\t%d\t%s\t%s\t%s\t%s\n", title(n.Name, n.ProTxHash), n.Type, stateAndCause(n), n.Credit,
-					orNone(n.RewardPosition, 0), orNone(int(n.ProofAge), -1), flagged(n.PoSeBanned, "banned"), flagged(n.PlatformBanFlag, "flag set"))
+					orNone(n.RewardPosition, 0), orNone(int(n.ProofAge), -1), pose(n), flagged(n.PlatformBanFlag, "flag set"))
 			}
 			return w.Flush()
 		},
@@ -53,6 +53,14 @@ func stateAndCause(n node.ServiceNode) string {
 		return n.State + " (" + n.Cause.String() + ")"
 	}
 	return n.State
+}
+
+// pose is the PoSe score of a node, or that it is banned.
+func pose(n node.ServiceNode) string {
+	if n.PoSeBanned {
+		return "banned"
+	}
+	return orNone(int(n.PoSeScore), 0)
 }
 
 func title(name string, proTx wire.Hash) string {

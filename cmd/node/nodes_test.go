@@ -51,7 +51,7 @@ func answerOf(a wire.Answer) *wire.Answer { return &a }
 func hashOf(b byte) wire.Hash { return wire.Hash{31: b, 30: 0x11, 0: b} }
 
 var someNodes = []node.ServiceNode{
-	{Name: "evo-1", ProTxHash: hashOf(1), Type: "evo", State: "active", Credit: 61, Stake: 1000, DecommissionedHeight: -1, RewardPosition: 2, ProofHeight: 90, ProofAge: 10},
+	{Name: "evo-1", ProTxHash: hashOf(1), Type: "evo", State: "active", Credit: 61, PoSeScore: 42, PoSeMaximum: 100, Stake: 1000, DecommissionedHeight: -1, RewardPosition: 2, ProofHeight: 90, ProofAge: 10},
 	{Name: "regular-1", ProTxHash: hashOf(2), Type: "regular", State: "decommissioned", Credit: 12, Stake: 1000, DecommissionedHeight: 50, Cause: answerOf(wire.FailsUptime), ProofHeight: 20, ProofAge: 80},
 	{ProTxHash: hashOf(3), Type: "evo", State: "active", PoSeBanned: true, PlatformBanFlag: true, Credit: 60, Cause: answerOf(wire.FailsUptime), DecommissionedHeight: -1, ProofHeight: -1, ProofAge: -1},
 	{ProTxHash: hashOf(4), Type: "regular", State: "awaiting", Stake: 400, ActiveSince: -1, DecommissionedHeight: -1, ProofHeight: 100},
@@ -135,6 +135,33 @@ func TestExplain(t *testing.T) {
 	registered := event(10, state.Transition{To: state.Awaiting, NewCredit: 60, Cause: state.Cause{Event: "register"}})
 	funded := event(12, state.Transition{From: state.Awaiting, To: state.Active, CreditBase: 60, Credit: 60, NewCredit: 60, Cause: state.Cause{Event: "contribute"}})
 
+	failed := func(base, before int32, bans bool) engine.Decision {
+		return engine.Decision{Height: base + 11, BlockHash: hashOf(202), Slot: uint64(base) + 11, Punishments: []engine.Failure{{
+			Punishment: state.Punishment{ProTxHash: hashOf(2), Height: base + 11, Registered: 10, Before: before, Increase: 66, After: before + 66, Maximum: 100, Bans: bans},
+			Type:       106, Quorum: hashOf(50), Base: base, Mined: base + 11, Index: 3, Members: 4, Valid: 3, Signers: 3,
+		}}}
+	}
+	ban := hashOf(60)
+	signed := &node.PlatformBanInfo{
+		FlagSet: true, SignedHeight: 616, ClearedHeight: -1, InventoryHash: &ban,
+		Quorum: &node.QuorumInfo{
+			Height: 600, Type: "llmq_test_platform", QuorumHash: hashOf(51), MinedHeight: 611, Size: 4, Threshold: 3, Valid: 3,
+			Members: []node.QuorumMember{
+				{Name: "evo-1", ProTxHash: hashOf(1), Valid: true, Signer: true}, {ProTxHash: hashOf(3), Valid: true}, {Name: "evo-4", ProTxHash: hashOf(4)},
+				{Name: "evo-5", ProTxHash: hashOf(5), Valid: true},
+			},
+		},
+		Request: &engine.BanRequest{ProTxHash: hashOf(2), Since: 614, Until: 734, Monitor: true, Signed: []int32{612, 616}, Done: 616, Evidence: []engine.Attempt{
+			{Height: 606, Endpoint: "tcp://203.0.113.7:443"}, {Height: 610, Endpoint: "tcp://203.0.113.7:443", Failed: "connection refused"},
+		}},
+	}
+	cleared := *signed
+	cleared.FlagSet, cleared.ClearedHeight, cleared.Request = false, 640, nil
+	watched := &node.PlatformBanInfo{
+		SignedHeight: -1, ClearedHeight: -1, Request: &engine.BanRequest{ProTxHash: hashOf(2), Since: 614, Until: 734, Signed: []int32{}},
+		Attempts: []engine.Attempt{{Height: 610, Endpoint: "https://203.0.113.7", Failed: "no answer in 3s"}},
+	}
+
 	left := event(900, state.Transition{From: state.Active, CreditBase: 60, ActiveBlocks: 300, Earned: 10, Credit: 70, Cause: state.Cause{Event: "exit"}})
 
 	node1 := func(change func(*node.ServiceNode)) *node.ServiceNode {
@@ -178,6 +205,18 @@ func TestExplain(t *testing.T) {
 				n.PoSeBanned, n.PlatformBanFlag, n.RewardPosition, n.ProofHeight, n.ProofAge = true, true, 0, -1, -1
 			}),
 			Credit: &node.Credit{Base: 60, ActiveBlocks: 8, Total: 60, Minimum: 60, IfFailing: "decommissioned"}}},
+		{"punished", node.Explanation{State: "active", Height: 620, Tip: 620, Decisions: []engine.Decision{failed(576, 0, false)},
+			Node:   node1(func(n *node.ServiceNode) { n.PoSeScore, n.PoSeMaximum = 33, 100 }),
+			Credit: &node.Credit{Base: 60, ActiveBlocks: 620, Earned: 20, Total: 80, Minimum: 60, IfFailing: "decommissioned"}}},
+		{"platform-ban", node.Explanation{State: "active", Height: 640, Tip: 640, Decisions: []engine.Decision{gone, failed(600, 0, false), failed(624, 42, true), failed(648, 108, false)},
+			Node: node1(func(n *node.ServiceNode) {
+				n.PoSeBanned, n.PoSeScore, n.PoSeMaximum, n.PlatformBanFlag = true, 108, 100, true
+			}),
+			Credit: &node.Credit{Base: 60, ActiveBlocks: 640, Earned: 21, Total: 81, Minimum: 60, IfFailing: "decommissioned"}, PlatformBan: signed}},
+		{"platform-ban-cleared", node.Explanation{State: "active", Height: 650, Tip: 650, Node: node1(func(*node.ServiceNode) {}),
+			Credit: &node.Credit{Base: 60, ActiveBlocks: 650, Earned: 21, Total: 81, Minimum: 60, IfFailing: "decommissioned"}, PlatformBan: &cleared}},
+		{"platform-ban-requested", node.Explanation{State: "active", Height: 620, Tip: 620, Node: node1(func(*node.ServiceNode) {}),
+			Credit: &node.Credit{Base: 60, ActiveBlocks: 620, Earned: 20, Total: 80, Minimum: 60, IfFailing: "decommissioned"}, PlatformBan: watched}},
 		{"left", node.Explanation{State: "gone", Height: 950, Tip: 950, Decisions: []engine.Decision{left}, Tombstone: &state.Tombstone{Height: 900, UnlockHeight: 900}}},
 		{"nothing", node.Explanation{State: "active", Height: 5, Tip: 5, Node: node1(func(*node.ServiceNode) {}),
 			Credit: &node.Credit{Base: 60, ActiveBlocks: 5, Total: 60, Minimum: 60, IfFailing: "decommissioned"}}},
@@ -242,7 +281,7 @@ func TestExplain_ARealNode(t *testing.T) {
 		t.Fatal(err)
 	}
 	dir := t.TempDir()
-	b := bed{network, dir, network.Members[0], 0}
+	b := bed{Network: network, dir: dir, member: network.Members[0]}
 	n, err := node.New(node.Config{
 		Genesis: network.Genesis, Identity: b.member.Service, ProTxHash: b.member.ProTxHash, OperatorKey: &b.member.Operator,
 		DataDir: data, Listen: []string{"/ip4/127.0.0.1/tcp/0"}, Log: slog.New(slog.DiscardHandler),

@@ -22,10 +22,7 @@ func TestPeers_ExplainBanAndForgive(t *testing.T) {
 	}
 	s := b.stranger(t, 1, b.member.AddrInfo())
 	defer s.Close()
-	forged, err := b.Dealer.Ban(b.Members[1].ProTxHash, b.tip, b.Dealer.Threshold)
-	if err != nil {
-		t.Fatal(err)
-	}
+	forged := b.ban(t, b.Members[1].ProTxHash, b.tip)
 	forged.ProTxHash = b.Members[2].ProTxHash
 	s.Say(engine.TopicPlatformBan, forged.Bytes())
 	await(t, "the forger to be banned", func() bool { return p.value("proctor_gossip_bans_active") == 1 })

@@ -324,7 +324,7 @@ func TestRun_OneProcessPerDataDirectory(t *testing.T) {
 // were told to stop.
 func TestRun_Network(t *testing.T) {
 	n, err := testnet.NewNetwork(testnet.Options{
-		Nodes: 4, Authorities: 1, Seed: 12, Profile: "spec", Slot: 500 * time.Millisecond, History: 20, Now: time.Now(),
+		Nodes: 4, Authorities: 1, Seed: 12, Profile: "spec", Slot: 500 * time.Millisecond, History: 45, Now: time.Now(),
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -350,7 +350,7 @@ func TestRun_Network(t *testing.T) {
 	tip := all[0].value("proctor_tip_height")
 	everywhere("the chain to grow", func(p *process) bool { return p.value("proctor_tip_height") > tip })
 
-	ban, err := n.Dealer.Ban(n.Members[3].ProTxHash, int32(tip)-1, n.Dealer.Threshold)
+	ban, err := c.Signers.Ban(n.Members[3].ProTxHash, int32(tip)-1, c.Signers.Threshold)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -388,7 +388,7 @@ func submitAndList(t *testing.T, c *testnet.Cluster, height int32) {
 	t.Helper()
 	at := filepath.Join(c.NodeDir(1), testnet.ConfigFile)
 	signed := func(proTx wire.Hash) string {
-		m, err := c.Dealer.Ban(proTx, height, c.Dealer.Threshold)
+		m, err := c.Signers.Ban(proTx, height, c.Signers.Threshold)
 		if err != nil {
 			t.Fatal(err)
 		}
