@@ -215,6 +215,7 @@ func TestQuorum_Lists(t *testing.T) {
 		}
 	}
 	a.wantError(api.CodeParams, "count is 0", "quorum list", 0)
+	a.wantError(api.CodeParams, "2 parameters, at most 1", "quorum list", 1, 2)
 	a.wantError(api.CodeParams, "count is -1", "quorum list", -1)
 	a.wantError(api.CodeParams, "count must be", "quorum list", "many")
 	a.wantError(api.CodeNotFound, "height 121", "quorum listextended", 121)
@@ -251,6 +252,7 @@ func TestQuorum_Info(t *testing.T) {
 	}
 	a.wantError(api.CodeParams, "includeskshare must be false", "quorum info", 106, q.Hash(), true)
 	a.wantError(api.CodeParams, "includeskshare must be true or false", "quorum info", 106, q.Hash(), 1)
+	a.wantError(api.CodeParams, "4 parameters, at most 3", "quorum info", 106, q.Hash(), false, 1)
 	a.wantError(api.CodeNotFound, "quorum not found", "quorum info", 106, wire.Hash{1})
 	a.wantError(api.CodeNotFound, `"4" does not run here`, "quorum info", 4, q.Hash())
 	a.wantError(api.CodeNotFound, `"x" does not run here`, "quorum info", "x", q.Hash())
