@@ -45,7 +45,7 @@ var (
 		"api":               append([]string{"metrics"}, pure...),
 		"config":            {"wire", "bls", "params", "chain"},
 		"node":              append([]string{"metrics", "store", "validation/verify", "gossip", "api", "config"}, pure...),
-		"testnet":           append([]string{"metrics", "store", "gossip", "config", "node"}, pure...),
+		"testnet":           append([]string{"metrics", "store", "gossip", "config", "node", "deploy"}, pure...),
 		"cmd/node":          {"*"},
 		"architecture":      nil,
 		"docs":              nil,

@@ -1,7 +1,4 @@
-// Package deploy holds the files by which nodes run in containers to one
-// another and to what `proctor testnet init` writes, so that no engine is
-// needed to see that they have drifted apart. deploy/check.sh runs them.
-package deploy
+package deploy_test
 
 import (
 	"fmt"
@@ -16,20 +13,49 @@ import (
 	"time"
 
 	"github.com/proctornet/proctor/config"
+	"github.com/proctornet/proctor/deploy"
 	"github.com/proctornet/proctor/testnet"
 )
 
-// network writes a network of as many nodes as `testnet init` does by itself.
-func network(t *testing.T) (dir string, n *testnet.Network) {
+// written is a network as `testnet init` writes it. No engine is needed to see
+// that files have drifted apart; deploy/check.sh runs them.
+type written struct {
+	dir string
+	*testnet.Containers
+	compose  string            // compose.yaml
+	node     string            // what its nodes have in common
+	services map[string]string // by name
+}
+
+func write(t *testing.T) written {
 	t.Helper()
-	dir = filepath.Join(t.TempDir(), "network")
-	n, err := testnet.WriteContainers(testnet.ContainerOptions{
-		Nodes: testnet.MinContainers, Profile: "spec", Slot: time.Second, Dir: dir,
+	w := written{dir: filepath.Join(t.TempDir(), "network"), services: make(map[string]string)}
+	var err error
+	w.Containers, err = testnet.WriteContainers(testnet.ContainerOptions{
+		Nodes: 7, Evonodes: 4, Profile: "core", Slot: 500 * time.Millisecond, Dir: w.dir,
 	})
 	if err != nil {
 		t.Fatal(err)
 	}
-	return dir, n
+	// It knows the few forms of YAML that the file uses.
+	w.compose = read(t, filepath.Join(w.dir, deploy.ComposeFile))
+	before, text, ok := strings.Cut(w.compose, "\nservices:\n")
+	if !ok {
+		t.Fatal("compose.yaml has no services")
+	}
+	if _, w.node, ok = strings.Cut(before, "\nx-node: &node\n"); !ok {
+		t.Fatal("compose.yaml has no x-node")
+	}
+	text, _, _ = strings.Cut(text, "\nvolumes:\n")
+	places := regexp.MustCompile(`(?m)^  (\S+):\n`).FindAllStringSubmatchIndex(text, -1)
+	for i, p := range places {
+		end := len(text)
+		if i+1 < len(places) {
+			end = places[i+1][0]
+		}
+		w.services[text[p[2]:p[3]]] = text[p[1]:end]
+	}
+	return w
 }
 
 func read(t *testing.T, path string) string {
@@ -41,46 +67,13 @@ func read(t *testing.T, path string) string {
 	return string(b)
 }
 
-// services cuts compose.yaml into its services. It knows the few forms of YAML
-// that the file uses.
-func services(t *testing.T) map[string]string {
-	t.Helper()
-	_, text, ok := strings.Cut(read(t, "compose.yaml"), "\nservices:\n")
-	if !ok {
-		t.Fatal("compose.yaml has no services")
-	}
-	text, _, _ = strings.Cut(text, "\nvolumes:\n")
-	found := make(map[string]string)
-	name := regexp.MustCompile(`(?m)^  (\S+):\n`)
-	places := name.FindAllStringSubmatchIndex(text, -1)
-	for i, p := range places {
-		end := len(text)
-		if i+1 < len(places) {
-			end = places[i+1][0]
-		}
-		found[text[p[2]:p[3]]] = text[p[1]:end]
-	}
-	return found
-}
-
-// shared is what the nodes' services have in common.
-func shared(t *testing.T) string {
-	t.Helper()
-	_, text, ok := strings.Cut(read(t, "compose.yaml"), "\nx-node: &node\n")
-	if !ok {
-		t.Fatal("compose.yaml has no x-node")
-	}
-	text, _, _ = strings.Cut(text, "\nservices:\n")
-	return text
-}
-
-// mount is an entry of volumes.
+// mount is an entry of volumes that binds a file or directory.
 type mount struct {
 	source, target string
 	readOnly       bool
 }
 
-var mountForm = regexp.MustCompile(`\{type: bind, source: "?([^,"]+)"?, target: ([^,}]+)(, read_only: true)?\}`)
+var mountForm = regexp.MustCompile(`(?m)^ +- (\./[^:]+):([^:\n]+)(:ro)?$`)
 
 func mounts(service string) (found []mount) {
 	for _, m := range mountForm.FindAllStringSubmatch(service, -1) {
@@ -92,43 +85,37 @@ func mounts(service string) (found []mount) {
 // Every member has a service of its name, and finds there all its files, at the
 // paths that its configuration names.
 func TestCompose_RunsTheNetwork(t *testing.T) {
-	dir, n := network(t)
-	all := services(t)
-	if len(all) != len(n.Members)+1 {
-		t.Errorf("compose.yaml has %d services, want %d nodes and prometheus", len(all), len(n.Members))
+	w := write(t)
+	if len(w.services) != len(w.Members)+2 {
+		t.Errorf("compose.yaml has %d services, want %d nodes, prometheus and grafana", len(w.services), len(w.Members))
 	}
-	for _, m := range n.Members {
-		service, ok := all[m.Name]
+	for name, service := range w.services { // mount what is there
+		for _, m := range mounts(service) {
+			if _, err := os.Stat(filepath.Join(w.dir, m.source)); err != nil {
+				t.Errorf("%s: %v", name, err)
+			}
+		}
+	}
+	for _, m := range w.Members {
+		service, ok := w.services[m.Name]
 		if !ok || !strings.Contains(service, "<<: *node\n") {
 			t.Errorf("compose.yaml has no node %s", m.Name)
 			continue
 		}
-		inside := make(map[string]mount) // by target
-		for _, v := range mounts(service) {
-			v.source = strings.Replace(v.source, "${NETWORK_DIR:-./network}", dir, 1)
-			if _, err := os.Stat(v.source); err != nil {
-				t.Errorf("%s mounts what testnet init does not write: %v", m.Name, err)
-			}
-			inside[v.target] = v
+		want := []mount{{"./" + testnet.GenesisFile, "/genesis.json", true}, {"./" + m.Name, "/node", true}, {"./" + m.Name + "/data", "/data", false}}
+		if got := mounts(service); !slices.Equal(got, want) {
+			t.Errorf("%s mounts %v, want %v", m.Name, got, want)
 		}
-		want := map[string]mount{
-			"/genesis.json": {filepath.Join(dir, testnet.GenesisFile), "/genesis.json", true},
-			"/node":         {filepath.Join(dir, m.Name), "/node", true},
-			"/data":         {filepath.Join(dir, m.Name, "data"), "/data", false},
-		}
-		if fmt.Sprint(inside) != fmt.Sprint(want) {
-			t.Errorf("%s mounts %v, want %v", m.Name, inside, want)
-		}
-		c, err := config.Load(filepath.Join(dir, m.Name, testnet.ConfigFile), config.Source{})
+		c, err := config.Load(filepath.Join(w.dir, m.Name, testnet.ConfigFile), config.Source{})
 		if err != nil {
 			t.Fatal(err)
 		}
-		if _, ok := inside[c.Genesis]; !ok || path.Dir(c.DataDir) != "/data" || path.Dir(c.API.Cookie) != "/data" {
+		if c.Genesis != want[0].target || path.Dir(c.DataDir) != "/data" || path.Dir(c.API.Cookie) != "/data" {
 			t.Errorf("%s is configured for genesis %s, database %s, cookie %s", m.Name, c.Genesis, c.DataDir, c.API.Cookie)
 		}
 		for _, key := range []string{c.ServiceKey, c.OperatorKey} { // what a node speaks with, beside its configuration
 			info, err := os.Stat(key)
-			if err != nil || filepath.Dir(key) != filepath.Join(dir, m.Name) || info.Mode().Perm() != 0o600 {
+			if err != nil || filepath.Dir(key) != filepath.Join(w.dir, m.Name) || info.Mode().Perm() != 0o600 {
 				t.Errorf("%s is configured for key %q: %v", m.Name, key, err)
 			}
 		}
@@ -136,53 +123,60 @@ func TestCompose_RunsTheNetwork(t *testing.T) {
 			t.Errorf("%s has one file for two keys", m.Name)
 		}
 		for _, a := range c.P2P.Bootstrap { // are services
-			if host := strings.Split(a, "/")[2]; all[host] == "" || host == m.Name {
+			if host := strings.Split(a, "/")[2]; w.services[host] == "" || host == m.Name {
 				t.Errorf("%s connects to %s, which is no other service", m.Name, a)
 			}
 		}
 	}
 }
 
-// Prometheus asks every member where its configuration serves metrics.
+// Prometheus finds every member by the name of its service, and asks where its
+// configuration serves metrics.
 func TestPrometheus_AsksEveryNode(t *testing.T) {
-	dir, n := network(t)
+	w := write(t)
+	text := read(t, filepath.Join(w.dir, "prometheus", "prometheus.yml"))
 	var want []string
-	for _, m := range n.Members {
-		c, err := config.Load(filepath.Join(dir, m.Name, testnet.ConfigFile), config.Source{})
+	for _, m := range w.Members {
+		c, err := config.Load(filepath.Join(w.dir, m.Name, testnet.ConfigFile), config.Source{})
 		if err != nil {
 			t.Fatal(err)
 		}
-		port, ok := strings.CutPrefix(c.Metrics.Listen, "0.0.0.0:")
-		if !ok {
-			t.Errorf("%s serves metrics on %s, where no other container reaches them", m.Name, c.Metrics.Listen)
+		if port := fmt.Sprint(number(t, text, `(?m)^ +port: (\d+)$`)); c.Metrics.Listen != "0.0.0.0:"+port {
+			t.Errorf("%s serves metrics on %s; Prometheus asks on port %s from another container", m.Name, c.Metrics.Listen, port)
 		}
-		want = append(want, m.Name+":"+port)
+		want = append(want, m.Name)
 	}
 	var got []string
-	for _, m := range regexp.MustCompile(`(?m)^ +- (\S+:\d+)$`).FindAllStringSubmatch(read(t, "prometheus.yml"), -1) {
+	for _, m := range regexp.MustCompile(`(?m)^ {10}- (\S+)$`).FindAllStringSubmatch(text, -1) {
 		got = append(got, m[1])
 	}
 	if !slices.Equal(got, want) {
 		t.Errorf("prometheus.yml asks %q, want %q", got, want)
 	}
-	if got := mounts(services(t)["prometheus"]); !slices.Contains(got, mount{"./prometheus.yml", "/etc/prometheus/prometheus.yml", true}) {
-		t.Errorf("prometheus mounts %v, not prometheus.yml", got)
+	if got := mounts(w.services["prometheus"]); !slices.Equal(got, []mount{{"./prometheus", "/etc/prometheus", true}}) {
+		t.Errorf("prometheus mounts %v", got)
 	}
 }
 
-// The variables that testnet init sets are those that compose.yaml reads, and
-// none of them is taken for a setting by the binary.
+// The variables that are set are those that compose.yaml reads, and none of
+// them is taken for a setting by the binary.
 func TestCompose_Variables(t *testing.T) {
-	dir, _ := network(t)
-	text := read(t, "compose.yaml")
+	w := write(t)
 	used := []string{"COMPOSE_PROJECT_NAME"} // by compose itself
-	for _, m := range regexp.MustCompile(`\$\{(\w+)`).FindAllStringSubmatch(text, -1) {
+	for _, m := range regexp.MustCompile(`\$\{(\w+)`).FindAllStringSubmatch(w.compose, -1) {
 		used = append(used, m[1])
 	}
-	for line := range strings.Lines(read(t, filepath.Join(dir, testnet.ComposeFile))) {
-		if name, _, _ := strings.Cut(line, "="); !slices.Contains(used, name) {
-			t.Errorf("%s sets %s, which nothing reads", testnet.ComposeFile, name)
+	slices.Sort(used)
+	used = slices.Compact(used)
+	var set []string
+	for line := range strings.Lines(read(t, filepath.Join(w.dir, deploy.EnvFile))) {
+		if name, _, ok := strings.Cut(line, "="); ok {
+			set = append(set, name)
 		}
+	}
+	slices.Sort(set)
+	if !slices.Equal(set, used) {
+		t.Errorf("%s sets %q, compose.yaml reads %q", deploy.EnvFile, set, used)
 	}
 	documented := read(t, "../docs/deployment.md")
 	for _, name := range used {
@@ -197,26 +191,26 @@ func TestCompose_Variables(t *testing.T) {
 
 // What runs has no more rights, memory and openness than it needs.
 func TestCompose_IsConfined(t *testing.T) {
-	node, prometheus := shared(t), services(t)["prometheus"]
-	for _, s := range []struct{ name, text string }{{"x-node", node}, {"prometheus", prometheus}} {
+	w := write(t)
+	for name, text := range map[string]string{"x-node": "\n" + w.node, "prometheus": w.services["prometheus"], "grafana": w.services["grafana"]} {
 		for _, line := range []string{"read_only: true", "cap_drop: [ALL]", `security_opt: ["no-new-privileges:true"]`, "restart: unless-stopped"} {
-			if !strings.Contains(s.text, "\n  "+line+"\n") && !strings.Contains(s.text, "\n    "+line+"\n") {
-				t.Errorf("%s lacks %q", s.name, line)
+			if !strings.Contains(text, "\n  "+line+"\n") && !strings.Contains(text, "\n    "+line+"\n") {
+				t.Errorf("%s lacks %q", name, line)
 			}
 		}
 	}
-	for _, m := range regexp.MustCompile(`ports: (.*)`).FindAllStringSubmatch(read(t, "compose.yaml"), -1) {
+	for _, m := range regexp.MustCompile(`ports: (.*)`).FindAllStringSubmatch(w.compose, -1) {
 		if !strings.HasPrefix(m[1], `["127.0.0.1:`) || strings.Contains(m[1], ",") {
 			t.Errorf("published to the network: %s", m[1])
 		}
 	}
 	dockerfile := read(t, "Dockerfile")
-	goLimit := number(t, node, `GOMEMLIMIT: (\d+)MiB`)
-	if limit := number(t, node, `mem_limit: (\d+)m`); goLimit >= limit || goLimit != number(t, dockerfile, `GOMEMLIMIT=(\d+)MiB`) {
+	goLimit := number(t, w.node, `GOMEMLIMIT: (\d+)MiB`)
+	if limit := number(t, w.node, `mem_limit: (\d+)m`); goLimit >= limit || goLimit != number(t, dockerfile, `GOMEMLIMIT=(\d+)MiB`) {
 		t.Errorf("GOMEMLIMIT is %d MiB, mem_limit %d; want it below, and as in the image", goLimit, limit)
 	}
-	user := fmt.Sprintf("%d:%d", testnet.ImageUser, testnet.ImageUser)
-	if !strings.Contains(dockerfile, "\nUSER "+user+"\n") || !strings.Contains(node, "user: ${NETWORK_USER:-"+user+"}\n") ||
+	user := fmt.Sprintf("%d:%d", deploy.ImageUser, deploy.ImageUser)
+	if !strings.Contains(dockerfile, "\nUSER "+user+"\n") || !strings.Contains(w.node, "user: ${NETWORK_USER:-"+user+"}\n") ||
 		strings.Count(dockerfile, "COPY --chown="+user+" ")+strings.Count(dockerfile, "--chown="+user+" /src") != 2 {
 		t.Errorf("the image, its data directory and compose.yaml do not all belong to %s", user)
 	}
@@ -225,16 +219,16 @@ func TestCompose_IsConfined(t *testing.T) {
 // The image's entry point, directory and ports are those that compose.yaml and
 // the nodes' configurations count on.
 func TestDockerfile_AgreesWithCompose(t *testing.T) {
-	dockerfile, node := read(t, "Dockerfile"), shared(t)
+	dockerfile, node := read(t, "Dockerfile"), write(t).node
 	for _, line := range []string{
-		`ENTRYPOINT ["/proctor"]`, `CMD ["run"]`, "WORKDIR /node",
+		`ENTRYPOINT ["/proctor"]`, `CMD ["run"]`, `  CMD ["/proctor", "health"]`, "WORKDIR /node",
 		fmt.Sprintf("EXPOSE %d/udp %d/tcp %d/tcp", testnet.P2PPort, testnet.P2PPort, testnet.MetricsPort),
 	} {
 		if !strings.Contains(dockerfile, "\n"+line+"\n") {
 			t.Errorf("Dockerfile lacks %q", line)
 		}
 	}
-	if want := "test: [CMD, /proctor, health, --config, /node/" + testnet.ConfigFile + "]\n"; !strings.Contains(node, want) {
+	if want := "test: [CMD, /proctor, health]\n"; !strings.Contains(node, want) { // its configuration is in its directory
 		t.Errorf("x-node lacks %q", want)
 	}
 	c := config.Default()

@@ -1,6 +1,8 @@
 package engine
 
 import (
+	"bytes"
+	"errors"
 	"fmt"
 	"maps"
 	"math/rand/v2"
@@ -387,6 +389,59 @@ func TestSign_FollowsAReorganisation(t *testing.T) {
 		}
 	}
 	c.wantFlags("after a reorganisation", c.node(victim), 8)
+}
+
+// A share of a quorum's key that comes late counts from the next block on.
+func TestSign_AShareOfTheKeyThatComesLate(t *testing.T) {
+	c := newCouncil(t, 3, 2)
+	key := state.QuorumKey(params.TestPlatform, testQuorum)
+	delete(c.rigs[0].keyShares, key)
+	c.until(12)
+	request := banOf(c.node(victim), 8)
+	if err := c.rigs[0].signRequest(params.TestPlatform, request, new(Effects)); !errors.Is(err, signing.ErrNotMember) {
+		t.Errorf("without a share of the key: %v, want %v", err, signing.ErrNotMember)
+	}
+	c.rigs[0].keepShare(key, keyShare{c.shares[0], c.vector}, new(Effects))
+	c.next()
+	if err := c.rigs[0].signRequest(params.TestPlatform, request, new(Effects)); err != nil {
+		t.Errorf("a block after it came: %v", err)
+	}
+}
+
+// Records that nobody wrote so: what we signed above all must not be lost
+// silently.
+func TestSign_RestoreRefusesBrokenRecords(t *testing.T) {
+	c := newCouncil(t, 3, 2)
+	c.until(12)
+	other := banOf(c.node(victim), 8)
+	other.MessageHash = wire.Hash{1}
+	c.step(0, Shares{From: "x", Shares: wire.SigShares{c.share(1, other)}})
+	c.step(0, Shares{From: "x", Shares: wire.SigShares{c.share(1, banOf(c.node(victim), 8))}})
+	c.next()
+	c.ask(0, c.node(victim))
+	c.ask(2, c.node(victim))
+	c.deliver()
+	sound := c.rigs[0].disk
+	for _, kind := range []Kind{KindSigned, KindRecovered, KindRequest, KindShareFault} {
+		if len(sound[kind]) == 0 {
+			t.Fatalf("no record of kind %d", kind)
+		}
+		for what, broken := range map[string]func(key string, value []byte) (string, []byte){
+			"cut short":         func(key string, value []byte) (string, []byte) { return key, value[:len(value)-1] },
+			"with a byte more":  func(key string, value []byte) (string, []byte) { return key, append(bytes.Clone(value), '!') },
+			"under another key": func(key string, value []byte) (string, []byte) { return key + "!", value },
+		} {
+			disk := sound.clone()
+			for key, value := range sound[kind] {
+				delete(disk[kind], key)
+				key, value = broken(key, value)
+				disk[kind][key] = value
+			}
+			if _, _, err := Restore(c.configOf(0), disk); !errors.Is(err, ErrCorrupt) {
+				t.Errorf("kind %d %s: %v, want %v", kind, what, err, ErrCorrupt)
+			}
+		}
+	}
 }
 
 func TestShareFault_RoundTrip(t *testing.T) {

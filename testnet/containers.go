@@ -6,16 +6,16 @@ import (
 	"os"
 	"path"
 	"path/filepath"
-	"strings"
 	"time"
 
 	"github.com/proctornet/proctor/chain"
 	"github.com/proctornet/proctor/config"
+	"github.com/proctornet/proctor/deploy"
 	"github.com/proctornet/proctor/params"
 )
 
-// Sizes of a network in containers, in nodes. Fewer make no platform quorum;
-// more have not been tried.
+// Sizes of a network in containers, in nodes. Fewer have no majority to lose
+// one of; more have not been tried.
 const (
 	MinContainers = 4
 	MaxContainers = 100
@@ -28,20 +28,14 @@ const (
 	containerDataDir = "/data"
 )
 
-// ComposeFile, in the directory of a network in containers, sets the variables
-// of deploy/compose.yaml.
-const ComposeFile = "compose.env"
-
-// ImageUser is the user and group that our image runs as.
-const ImageUser = 65532
-
 // ContainerOptions of a network whose nodes run in containers.
 type ContainerOptions struct {
-	Nodes   int           // evonodes, MinContainers to MaxContainers
-	Seed    uint64        // keys follow from it
-	Profile string        // rule profile
-	Slot    time.Duration // length of a slot, chain.MinSlot to chain.MaxSlot
-	Dir     string        // an empty or missing directory
+	Nodes    int           // MinContainers to MaxContainers
+	Evonodes int           // of them; none, or as many as make a platform quorum
+	Seed     uint64        // keys follow from it
+	Profile  string        // rule profile
+	Slot     time.Duration // length of a slot, chain.MinSlot to chain.MaxSlot
+	Dir      string        // an empty or missing directory
 }
 
 // Check reports what is wrong with o.
@@ -49,63 +43,101 @@ func (o ContainerOptions) Check() error {
 	if o.Nodes < MinContainers || o.Nodes > MaxContainers {
 		return fmt.Errorf("%d nodes, want %d to %d", o.Nodes, MinContainers, MaxContainers)
 	}
+	if o.Evonodes < 0 || o.Evonodes > o.Nodes {
+		return fmt.Errorf("%d evonodes of %d nodes, want 0 to %d", o.Evonodes, o.Nodes, o.Nodes)
+	}
+	if _, err := params.SmallPlatformQuorum(o.Evonodes); err != nil && o.Evonodes > 0 {
+		return fmt.Errorf("%w, or none", err)
+	}
 	if o.Slot < chain.MinSlot || o.Slot > chain.MaxSlot || o.Slot%time.Millisecond != 0 {
 		return fmt.Errorf("a slot of %s, want %s to %s in whole milliseconds", o.Slot, chain.MinSlot, chain.MaxSlot)
 	}
 	if _, err := params.ProfileByName(o.Profile); err != nil {
 		return err
 	}
-	if strings.ContainsAny(o.Dir, "'\n") { // it will stand in quotes
-		return fmt.Errorf("directory %q: compose reads no path with a quote or a line break in it", o.Dir)
-	}
 	return checkEmpty(o.Dir)
 }
 
-// WriteContainers makes a network that begins now and writes what its
-// containers mount: the genesis, and a directory for each node with key,
-// configuration, and an empty data directory. All belongs to the user that the
-// containers run as: whoever calls this, or ImageUser if root does.
-func WriteContainers(o ContainerOptions) (*Network, error) {
+// Containers is a network written for containers.
+type Containers struct {
+	*Network
+	Files deploy.Network // what the files around the nodes' directories say
+}
+
+// WriteContainers makes a network that begins now and writes all that running
+// it in containers takes: the genesis, a directory for each node with keys,
+// configuration, and an empty data directory, and the files of package deploy.
+// All belongs to the user that the containers run as: whoever calls this, or
+// deploy.ImageUser if root does.
+func WriteContainers(o ContainerOptions) (*Containers, error) {
 	if err := o.Check(); err != nil {
 		return nil, fmt.Errorf("testnet: %w", err)
 	}
-	dir, err := filepath.Abs(o.Dir)
-	if err != nil {
-		return nil, fmt.Errorf("testnet: %w", err)
-	}
 	n, err := NewNetwork(Options{
-		Nodes: o.Nodes, Seed: o.Seed, Profile: o.Profile, Slot: o.Slot, Now: time.Now(), Apart: true,
+		Nodes: o.Nodes, Regular: o.Nodes - o.Evonodes, Seed: o.Seed, Profile: o.Profile, Slot: o.Slot, Now: time.Now(), Apart: true,
 		Authorities: min(maxAuthors, o.Nodes),
 	})
 	if err != nil {
 		return nil, err
 	}
-	if err := n.writeContainers(dir); err != nil {
-		return nil, fmt.Errorf("testnet: write a network to %s: %w", dir, err)
+	c := &Containers{Network: n}
+	if c.Files, err = n.containerFiles(o); err != nil {
+		return nil, err
 	}
-	return n, nil
+	if err := c.write(o.Dir); err != nil {
+		return nil, fmt.Errorf("testnet: write a network to %s: %w", o.Dir, err)
+	}
+	return c, nil
 }
 
-func (n *Network) writeContainers(dir string) error {
+// containerFiles says what is written around the nodes' directories.
+func (n *Network) containerFiles(o ContainerOptions) (f deploy.Network, err error) {
+	ports, err := freePorts(2)
+	if err != nil {
+		return f, err
+	}
+	network, err := params.NetworkByName(n.Genesis.Network)
+	if err != nil {
+		return f, err
+	}
+	profile, err := params.ProfileByName(o.Profile)
+	if err != nil {
+		return f, err
+	}
+	f = deploy.Network{
+		Project: "proctor-" + n.Genesis.Hash().Short(), Profile: o.Profile, Slot: o.Slot,
+		ProofValidity: network.Service(profile).ProofValidity, MetricsPort: MetricsPort,
+		PrometheusPort: ports[0], GrafanaPort: ports[1],
+	}
+	f.User, f.Group = containerUser()
+	for _, q := range n.Genesis.LLMQs {
+		f.Threshold = q.Threshold
+	}
+	for _, m := range n.Members {
+		f.Nodes = append(f.Nodes, deploy.Node{Name: m.Name, ProTxHash: m.ProTxHash.String(), Evo: m.Evo})
+	}
+	return f, nil
+}
+
+func (c *Containers) write(dir string) error {
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return err
 	}
-	if err := writeJSON(filepath.Join(dir, GenesisFile), n.Genesis, 0o644); err != nil {
+	if err := writeJSON(filepath.Join(dir, GenesisFile), c.Genesis, 0o644); err != nil {
 		return err
 	}
-	for i, m := range n.Members {
-		if err := n.writeContainer(filepath.Join(dir, m.Name), i); err != nil {
+	for i, m := range c.Members {
+		if err := c.writeContainer(filepath.Join(dir, m.Name), i); err != nil {
 			return err
 		}
 	}
-	uid, gid := containerUser()
-	if err := os.WriteFile(filepath.Join(dir, ComposeFile), composeEnv(dir, uid, gid), 0o644); err != nil {
+	if err := deploy.Write(dir, c.Files); err != nil {
 		return err
 	}
 	if os.Getuid() != 0 {
 		return nil
 	}
-	return give(dir, uid, gid)
+	return give(dir, c.Files.User, c.Files.Group)
 }
 
 // writeContainer writes the directory of member i.
@@ -141,13 +173,7 @@ func containerUser() (uid, gid int) {
 	if uid = os.Getuid(); uid > 0 {
 		return uid, os.Getgid()
 	}
-	return ImageUser, ImageUser
-}
-
-// composeEnv is the file that tells compose where the network lies and whose
-// it is. Quotes keep what compose would replace in a path.
-func composeEnv(dir string, uid, gid int) []byte {
-	return fmt.Appendf(nil, "COMPOSE_PROJECT_NAME=proctor\nNETWORK_DIR='%s'\nNETWORK_USER=%d:%d\n", dir, uid, gid)
+	return deploy.ImageUser, deploy.ImageUser
 }
 
 // give makes dir and all below it the user's.

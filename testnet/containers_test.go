@@ -13,11 +13,12 @@ import (
 
 	"github.com/proctornet/proctor/chain"
 	"github.com/proctornet/proctor/config"
+	"github.com/proctornet/proctor/deploy"
 	"github.com/proctornet/proctor/params"
 )
 
 func containers(dir string) ContainerOptions {
-	return ContainerOptions{Nodes: 5, Seed: 3, Profile: "core", Slot: 250 * time.Millisecond, Dir: dir}
+	return ContainerOptions{Nodes: 6, Evonodes: 5, Seed: 3, Profile: "core", Slot: 250 * time.Millisecond, Dir: dir}
 }
 
 func TestWriteContainers_AgreesWithItself(t *testing.T) {
@@ -35,8 +36,8 @@ func TestWriteContainers_AgreesWithItself(t *testing.T) {
 	if g.Hash() != n.Genesis.Hash() || g.Profile != "core" || g.Slot() != 250*time.Millisecond || g.Time.Before(before) || g.Time.After(time.Now()) {
 		t.Errorf("genesis is of profile %s, slot %s, time %s; want core, 250ms and now", g.Profile, g.Slot(), g.Time)
 	}
-	if want := []chain.GenesisLLMQ{{Type: params.TestPlatform, Size: 5, Threshold: 3}}; len(g.Nodes) != 5 || len(g.Authorities) != 4 || !slices.Equal(g.LLMQs, want) {
-		t.Errorf("%d nodes, authorities %v, quorums of %+v; want 5, four, and %+v", len(g.Nodes), g.Authorities, g.LLMQs, want)
+	if want := []chain.GenesisLLMQ{{Type: params.TestPlatform, Size: 5, Threshold: 3}}; len(g.Nodes) != 6 || len(g.Authorities) != 4 || !slices.Equal(g.LLMQs, want) {
+		t.Errorf("%d nodes, authorities %v, quorums of %+v; want 6, four, and %+v", len(g.Nodes), g.Authorities, g.LLMQs, want)
 	}
 	for i, m := range n.Members {
 		c, err := config.Load(filepath.Join(dir, m.Name, ConfigFile), config.Source{})
@@ -63,7 +64,7 @@ func TestWriteContainers_AgreesWithItself(t *testing.T) {
 			t.Errorf("%s has bootstrap peers %v (%v), want 3 or more", m.Name, peers, err)
 		}
 		for _, p := range peers {
-			if p.ID == m.AddrInfo().ID || !strings.HasPrefix(p.Addrs[0].String(), "/dns4/evo-") {
+			if p.ID == m.AddrInfo().ID || !strings.HasPrefix(p.Addrs[0].String(), "/dns4/") {
 				t.Errorf("%s has bootstrap peer %s", m.Name, p)
 			}
 		}
@@ -78,11 +79,11 @@ func TestWriteContainers_KeepsSecrets(t *testing.T) {
 	}
 	uid, gid := os.Getuid(), os.Getgid()
 	if uid == 0 {
-		uid, gid = ImageUser, ImageUser
+		uid, gid = deploy.ImageUser, deploy.ImageUser
 	}
-	env := read(t, filepath.Join(dir, ComposeFile))
+	env := read(t, filepath.Join(dir, deploy.EnvFile))
 	if want := fmt.Sprintf("NETWORK_USER=%d:%d\n", uid, gid); !bytes.Contains(env, []byte(want)) {
-		t.Errorf("%s lacks %q:\n%s", ComposeFile, want, env)
+		t.Errorf("%s lacks %q:\n%s", deploy.EnvFile, want, env)
 	}
 	for name, mode := range map[string]os.FileMode{
 		"evo-5": 0o700, "evo-5/service.key": 0o600, "evo-5/proctor.toml": 0o600, "evo-5/data": 0o700,
@@ -119,4 +120,27 @@ func read(t *testing.T, path string) []byte {
 		t.Fatal(err)
 	}
 	return b
+}
+
+func TestContainerOptions_Check(t *testing.T) {
+	for _, c := range []struct {
+		name   string
+		change func(*ContainerOptions)
+		want   string
+	}{
+		{"too few nodes", func(o *ContainerOptions) { o.Nodes, o.Evonodes = 3, 0 }, "3 nodes, want 4 to 100"},
+		{"too many nodes", func(o *ContainerOptions) { o.Nodes = 101 }, "101 nodes, want 4 to 100"},
+		{"more evonodes than nodes", func(o *ContainerOptions) { o.Evonodes = 7 }, "7 evonodes of 6 nodes, want 0 to 6"},
+		{"evonodes without a quorum", func(o *ContainerOptions) { o.Evonodes = 3 }, "at least 4, or none"},
+		{"no evonodes", func(o *ContainerOptions) { o.Evonodes = 0 }, ""},
+		{"only evonodes", func(o *ContainerOptions) { o.Evonodes = 6 }, ""},
+		{"a short slot", func(o *ContainerOptions) { o.Slot = time.Millisecond }, "a slot of 1ms"},
+		{"an unknown profile", func(o *ContainerOptions) { o.Profile = "x" }, `"x"`},
+	} {
+		o := containers(filepath.Join(t.TempDir(), "network"))
+		c.change(&o)
+		if err := o.Check(); err == nil && c.want != "" || err != nil && (c.want == "" || !strings.Contains(err.Error(), c.want)) {
+			t.Errorf("%s: %v, want %q", c.name, err, c.want)
+		}
+	}
 }
