@@ -64,9 +64,8 @@ func TestOwnMetrics(t *testing.T) {
 		"proctor_own_pose_increase":         66,
 		"proctor_own_pose_banned":           0,
 		"proctor_own_platform_ban_flag":     0,
-		"proctor_own_proof_age_blocks":      tip, // of a history nothing is heard
 		"proctor_proof_validity_blocks":     10,
-		"proctor_stale_proofs":              5,
+		"proctor_stale_proofs":              0,
 		"proctor_slot_seconds":              3600,
 		"proctor_dkg_missed_sessions{106}":  0,
 		"proctor_registered_nodes":          5,
