@@ -245,8 +245,14 @@ func TestBanRequest_NotSynced(t *testing.T) {
 	if _, out := c.step(0, RequestBan{ProTxHash: proTx(c.node(victim))}); len(out.Shares) > 0 {
 		t.Error("it signs at an old tip")
 	}
-	c.tip.Slot += 99
-	c.next()
+	old := c.block()
+	c.step(0, Block{Block: old})
+	if r, _ := c.request(0, c.node(victim)); len(r.Signed) > 0 || c.rigs[0].Snapshot().Tip != c.tip {
+		t.Errorf("it has heard an old block, and signs: %+v", r)
+	}
+	c.tip.Slot += 96
+	b := c.block()
+	c.hear(0, b)
 	if r, _ := c.request(0, c.node(victim)); !slices.Equal(r.Signed, []int32{8}) {
 		t.Errorf("synced again: %+v", r)
 	}

@@ -170,6 +170,9 @@ func TestMonitor_AnswersOfAnotherEndpoint(t *testing.T) {
 	late := Probed{Probe: Probe{ProTxHash: proTx(c.node(victim)), Service: Platform, Endpoint: endpointOf(c.node(victim))}, Failed: "timeout"}
 	for range 5 {
 		c.step(0, late)
+		if e, _ := c.rigs[0].Snapshot().Endpoints.Get(proTx(c.node(victim))); e.url() == late.Probe.Endpoint && e.Attempts[len(e.Attempts)-1].Failed == late.Failed {
+			t.Errorf("at %d an answer of the endpoint that was is kept", c.tip.Height)
+		}
 		c.next()
 	}
 	for _, in := range []Probed{
@@ -232,26 +235,18 @@ func TestMonitor_RoundRobin(t *testing.T) {
 	for i := 1; i < size; i++ {
 		c.down(i)
 	}
-	times := make(map[wire.Hash]int)
-	c.dead = func(_ int, p Probe) string { times[p.ProTxHash]++; return "" }
-	for range 4 {
-		before := 0
-		for _, n := range times {
-			before += n
-		}
+	var probed []wire.Hash
+	c.dead = func(_ int, p Probe) string { probed = append(probed, p.ProTxHash); return "" }
+	for round := range 4 {
 		c.next()
 		c.next()
-		after := 0
-		for _, n := range times {
-			after += n
-		}
-		if after-before != params.MaxProbes {
-			t.Errorf("%d probes in %d blocks, want %d", after-before, params.MonitorEvery, params.MaxProbes)
+		if len(probed) != (round+1)*params.MaxProbes {
+			t.Fatalf("%d probes in %d rounds, want %d in each", len(probed), round+1, params.MaxProbes)
 		}
 	}
-	for i := 1; i <= size; i++ {
-		if n := times[proTx(i)]; n < 3 || n > 4 { // 4 rounds of 32 among 40
-			t.Errorf("node %d was probed %d times", i, n)
+	for i := size; i < len(probed); i++ { // 39 other members and the one that is none
+		if probed[i] != probed[i-size] {
+			t.Fatalf("probe %d is of node %d, %d probes earlier it was of %d", i, c.nodeOf(probed[i]), size, c.nodeOf(probed[i-size]))
 		}
 	}
 }

@@ -130,9 +130,10 @@ func ParseDKGBytes(b []byte) (wire.DKGMessage, error) {
 	return wire.ParseDKG(wire.DKGKind(b[0]), b[1:])
 }
 
-func putDKG(m wire.DKGMessage, out *Effects) { out.put(KindDKG, dkgKey(m), DKGBytes(m)) }
+func putDKG(m wire.DKGMessage, out *Effects) { out.put(KindDKG, DKGKey(m), DKGBytes(m)) }
 
-func dkgKey(m wire.DKGMessage) []byte {
+// DKGKey is the key of a message of a session in the database.
+func DKGKey(m wire.DKGMessage) []byte {
 	head, id := m.Head(), m.ID()
 	return slices.Concat([]byte{byte(head.Type)}, head.QuorumHash[:], id[:])
 }
@@ -241,7 +242,7 @@ func (e *Engine) leave(those func(*session) bool, out *Effects) bool {
 			return false
 		}
 		for _, o := range s.Kept() {
-			out.delete(KindDKG, dkgKey(o.Message))
+			out.delete(KindDKG, DKGKey(o.Message))
 		}
 		return true
 	})
@@ -277,7 +278,7 @@ func (e *Engine) loadSessions(r Records, _ meta) error {
 		if err != nil {
 			return fmt.Errorf("%w: message of a session: %w", state.ErrRecord, err)
 		}
-		if !bytes.Equal(key, dkgKey(m)) {
+		if !bytes.Equal(key, DKGKey(m)) {
 			return fmt.Errorf("%w: message %s of a session under another's key", state.ErrRecord, m.ID())
 		}
 		of := state.QuorumKey(m.Head().Type, m.Head().QuorumHash)
@@ -292,7 +293,7 @@ func (e *Engine) resumeSessions(out *Effects) {
 	for _, key := range slices.SortedFunc(maps.Keys(e.stored), compareHashes) {
 		if messages := e.stored[key]; !e.resumeSession(key, messages, out) {
 			for _, m := range messages {
-				out.delete(KindDKG, dkgKey(m))
+				out.delete(KindDKG, DKGKey(m))
 			}
 		}
 	}

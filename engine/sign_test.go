@@ -1,6 +1,8 @@
 package engine
 
 import (
+	"bytes"
+	"errors"
 	"fmt"
 	"maps"
 	"math/rand/v2"
@@ -387,6 +389,90 @@ func TestSign_FollowsAReorganisation(t *testing.T) {
 		}
 	}
 	c.wantFlags("after a reorganisation", c.node(victim), 8)
+}
+
+// A share of a quorum's key that comes late counts from the next block on.
+func TestSign_AShareOfTheKeyThatComesLate(t *testing.T) {
+	c := newCouncil(t, 3, 2)
+	key := state.QuorumKey(params.TestPlatform, testQuorum)
+	delete(c.rigs[0].keyShares, key)
+	c.until(12)
+	request := banOf(c.node(victim), 8)
+	if err := c.rigs[0].signRequest(params.TestPlatform, request, new(Effects)); !errors.Is(err, signing.ErrNotMember) {
+		t.Errorf("without a share of the key: %v, want %v", err, signing.ErrNotMember)
+	}
+	c.rigs[0].keepShare(key, keyShare{c.shares[0], c.vector}, new(Effects))
+	c.next()
+	if err := c.rigs[0].signRequest(params.TestPlatform, request, new(Effects)); err != nil {
+		t.Errorf("a block after it came: %v", err)
+	}
+}
+
+// A reorganisation may bring another commitment to the same session.
+func TestSign_AQuorumWithAnotherKey(t *testing.T) {
+	c := newCouncil(t, 3, 2)
+	c.until(12)
+	r, s := c.rigs[0].Engine, c.rigs[0].signers[0]
+	old := c.signedBy(banOf(c.node(victim), 8), 2)
+	other, _ := councilNetwork("spec", 3, 2)
+	polynomial := must(bls.NewPolynomial(2, seed("another", 0)))
+	other.quorum = polynomial.Commit().PublicKey()
+	again := func() bool {
+		r.followed = wire.Hash{}
+		r.followTip(new(Effects))
+		return s.quorums[testQuorum].member
+	}
+	before, share := r.state, r.keyShares[state.QuorumKey(params.TestPlatform, testQuorum)]
+	for _, shares := range []map[wire.Hash]keyShare{{}, {state.QuorumKey(params.TestPlatform, testQuorum): share}} {
+		r.state, r.keyShares = before, shares
+		if again() != (len(shares) > 0) || !s.quorums[testQuorum].Verify(old) {
+			t.Error("the old key is not known")
+		}
+		r.state = other.beginWith([]wire.Hash{proTx(0), proTx(1), proTx(2)})
+		if again() || s.quorums[testQuorum].Verify(old) {
+			t.Error("the key is another, the old one stands")
+		}
+	}
+	r.keyShares[state.QuorumKey(params.TestPlatform, testQuorum)] = keyShare{must(polynomial.Share(c.members[0])), polynomial.Commit()}
+	if !again() {
+		t.Error("our share of the new key does not count")
+	}
+}
+
+// Records that nobody wrote so: what we signed above all must not be lost
+// silently.
+func TestSign_RestoreRefusesBrokenRecords(t *testing.T) {
+	c := newCouncil(t, 3, 2)
+	c.until(12)
+	other := banOf(c.node(victim), 8)
+	other.MessageHash = wire.Hash{1}
+	c.step(0, Shares{From: "x", Shares: wire.SigShares{c.share(1, other)}})
+	c.step(0, Shares{From: "x", Shares: wire.SigShares{c.share(1, banOf(c.node(victim), 8))}})
+	c.next()
+	c.ask(0, c.node(victim))
+	c.ask(2, c.node(victim))
+	c.deliver()
+	sound := c.rigs[0].disk
+	for _, kind := range []Kind{KindSigned, KindRecovered, KindRequest, KindShareFault} {
+		if len(sound[kind]) == 0 {
+			t.Fatalf("no record of kind %d", kind)
+		}
+		for what, broken := range map[string]func(key string, value []byte) (string, []byte){
+			"cut short":         func(key string, value []byte) (string, []byte) { return key, value[:len(value)-1] },
+			"with a byte more":  func(key string, value []byte) (string, []byte) { return key, append(bytes.Clone(value), '!') },
+			"under another key": func(key string, value []byte) (string, []byte) { return key + "!", value },
+		} {
+			disk := sound.clone()
+			for key, value := range sound[kind] {
+				delete(disk[kind], key)
+				key, value = broken(key, value)
+				disk[kind][key] = value
+			}
+			if _, _, err := Restore(c.configOf(0), disk); !errors.Is(err, ErrCorrupt) {
+				t.Errorf("kind %d %s: %v, want %v", kind, what, err, ErrCorrupt)
+			}
+		}
+	}
 }
 
 func TestShareFault_RoundTrip(t *testing.T) {

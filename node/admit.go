@@ -142,13 +142,11 @@ func (b *backend) Stored(topic engine.Topic, data []byte) bool {
 		kept, ok := view.Signature(m.Type, m.ID)
 		return err == nil && ok && kept == m
 	default:
-		// Kept messages are in no snapshot, and are let out after their commit
-		// only: what remains to be seen is that it is one of a present session.
 		m, err := engine.ParseDKGBytes(data)
 		if err != nil {
 			return false
 		}
-		_, reason := b.node().session(view, m.Head(), m.Head().Type, false)
-		return reason == validation.Valid
+		kept, err := b.node().store.Get(engine.KindDKG, engine.DKGKey(m))
+		return err == nil && bytes.Equal(kept, data)
 	}
 }

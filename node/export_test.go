@@ -34,6 +34,19 @@ func (n *Node) JudgeOn(ctx context.Context, topic engine.Topic, from engine.Peer
 	return (*backend)(n).Judge(ctx, topic, from, data)
 }
 
+// JudgeHeld judges a message that has waited as long as one may.
+func (n *Node) JudgeHeld(ctx context.Context, topic engine.Topic, from engine.Peer, data []byte) validation.Verdict {
+	return n.judge(ctx, topic, from, data, true)
+}
+
+// TakeShares is what gossip hands over shares of signatures with.
+func (n *Node) TakeShares(from engine.Peer, proTx wire.Hash, m wire.SigShares) {
+	(*backend)(n).Shares(from, proTx, m)
+}
+
+// MemberTopics are the topics of quorums' members that the node has joined.
+func (n *Node) MemberTopics() []engine.Topic { return n.memberTopics() }
+
 // Stored is what pubsub asks before it sends a message of our own.
 func (n *Node) Stored(topic engine.Topic, data []byte) bool { return (*backend)(n).Stored(topic, data) }
 

@@ -49,6 +49,6 @@ var signingRows = []Row{
 	{RecoveredUnknownQuorum, Ignore, 0, OfMessage, "signature of a quorum that is not among the newest we know"},
 	{RecoveredSignature, Reject, params.PointsBan, OfMessage, "signature not by its quorum"},
 	{RecoveredConflict, Accept, 0, OfMessage, "good signature of a quorum against another one for the same request: an alarm, kept and forwarded as evidence"},
-	{RequestRefused, Ignore, 0, OfMessage, "no message: a ban that may not be asked for, of no evonode or of one that is flagged or PoSe-banned"},
+	{RequestRefused, Ignore, 0, OfMessage, "no message: a ban that may not be asked for, of no evonode, of ourselves or of one that is flagged or PoSe-banned, or one too many"},
 	{RequestNoMember, Ignore, 0, OfMessage, "no message: a ban asked for by a node that has no share of a platform quorum"},
 }
