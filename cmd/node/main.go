@@ -83,7 +83,7 @@ Exit codes: 0 it worked, 1 it did not or the answer is no, 2 the input cannot be
 	root.SetFlagErrorFunc(func(c *cobra.Command, err error) error {
 		return unusable{fmt.Errorf("%w; see `%s --help`", err, c.CommandPath())}
 	})
-	root.AddCommand(runCommand(), configCommand(), keyCommand(), banCommand(), peersCommand(), nodesCommand(), explainCommand(), eventCommand(), rulesCommand(), healthCommand(), quorumCommand(), decodeCommand(), demoCommand(), testnetCommand())
+	root.AddCommand(runCommand(), configCommand(), keyCommand(), banCommand(), peersCommand(), nodesCommand(), explainCommand(), eventCommand(), rulesCommand(), healthCommand(), statusCommand(), forecastCommand(), waitSafeCommand(), quorumCommand(), decodeCommand(), demoCommand(), testnetCommand())
 	root.InitDefaultCompletionCmd()
 	wrapArgs(root)
 	return root
