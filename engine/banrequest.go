@@ -123,11 +123,9 @@ func (e *Engine) platformQuorums() []signing.Mined {
 
 // holdsShare reports whether we can sign in a platform quorum.
 func (e *Engine) holdsShare(m signing.Mined) bool {
-	t := e.state.PlatformType()
-	q, _ := e.state.Quorum(t, m.Hash)
+	q, _ := e.state.Quorum(e.state.PlatformType(), m.Hash)
 	i, member := q.Index(e.config.ProTxHash)
-	_, holds := e.keyShares[state.QuorumKey(t, m.Hash)]
-	return holds && member && q.Commitment.ValidMembers.Has(i)
+	return member && q.Commitment.ValidMembers.Has(i) && e.vectorOf(q) != nil
 }
 
 func (e *Engine) keepRequest(r BanRequest, out *Effects) {

@@ -24,7 +24,8 @@ type signer struct {
 // signerQuorum is a quorum as package signing sees it.
 type signerQuorum struct {
 	*signing.Quorum
-	member bool // we have a share of its key, and with it what checks shares
+	commitment wire.Hash // a reorganisation may bring another one to the same session
+	member     bool      // we have a share of its key, and with it what checks shares
 }
 
 // newSigners returns a signer of each type that runs.
@@ -80,11 +81,12 @@ func (e *Engine) acceptable(s *signer) (list []*signing.Quorum) {
 	tip := e.tree.Tip().Height
 	known := make(map[wire.Hash]signerQuorum, s.llmq.KeepOldConnections)
 	for _, m := range signing.Acceptable(s.llmq, newestQuorums(e.state, s.llmq.Type, tip, s.llmq.KeepOldConnections), tip) {
-		_, member := e.keyShares[state.QuorumKey(s.llmq.Type, m.Hash)]
+		made, _ := e.state.Quorum(s.llmq.Type, m.Hash)
+		vector := e.vectorOf(made)
 		q, had := s.quorums[m.Hash]
-		if !had || q.member != member || q.Mined != m {
+		if !had || q.Mined != m || q.commitment != made.Commitment.CommitmentHash() || q.member != (vector != nil) {
 			var err error
-			if q, err = e.newSignerQuorum(s.llmq, m); err != nil {
+			if q, err = newSignerQuorum(s.llmq, made, vector); err != nil {
 				continue // apply has checked what can be wrong with it
 			}
 		}
@@ -95,8 +97,18 @@ func (e *Engine) acceptable(s *signer) (list []*signing.Quorum) {
 	return list
 }
 
-func (e *Engine) newSignerQuorum(p params.LLMQ, m signing.Mined) (signerQuorum, error) {
-	q, _ := e.state.Quorum(p.Type, m.Hash)
+// vectorOf returns what shares of a quorum are checked with; nil if we have no
+// share of its key ourselves. After a reorganisation ours may be of another
+// commitment to the same session.
+func (e *Engine) vectorOf(q state.Quorum) bls.VerificationVector {
+	share, ok := e.keyShares[state.QuorumKey(q.Type(), q.Hash())]
+	if !ok || share.vector.PublicKey().Bytes() != q.Key() {
+		return nil
+	}
+	return share.vector
+}
+
+func newSignerQuorum(p params.LLMQ, q state.Quorum, vector bls.VerificationVector) (signerQuorum, error) {
 	key, err := bls.ParsePublicKey(q.Key())
 	if err != nil {
 		return signerQuorum{}, err
@@ -105,9 +117,8 @@ func (e *Engine) newSignerQuorum(p params.LLMQ, m signing.Mined) (signerQuorum, 
 	for i := range valid {
 		valid[i] = q.Commitment.ValidMembers.Has(i)
 	}
-	share, member := e.keyShares[state.QuorumKey(p.Type, m.Hash)]
-	made, err := signing.NewQuorum(p, m, key, q.Members, valid, share.vector)
-	return signerQuorum{made, member}, err
+	made, err := signing.NewQuorum(p, signing.Mined{Hash: q.Hash(), Height: q.Mined}, key, q.Members, valid, vector)
+	return signerQuorum{made, q.Commitment.CommitmentHash(), vector != nil}, err
 }
 
 // newestQuorums lists the newest quorums of a type that were mined at or below a

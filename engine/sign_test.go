@@ -408,6 +408,37 @@ func TestSign_AShareOfTheKeyThatComesLate(t *testing.T) {
 	}
 }
 
+// A reorganisation may bring another commitment to the same session.
+func TestSign_AQuorumWithAnotherKey(t *testing.T) {
+	c := newCouncil(t, 3, 2)
+	c.until(12)
+	r, s := c.rigs[0].Engine, c.rigs[0].signers[0]
+	old := c.signedBy(banOf(c.node(victim), 8), 2)
+	other, _ := councilNetwork("spec", 3, 2)
+	polynomial := must(bls.NewPolynomial(2, seed("another", 0)))
+	other.quorum = polynomial.Commit().PublicKey()
+	again := func() bool {
+		r.followed = wire.Hash{}
+		r.followTip(new(Effects))
+		return s.quorums[testQuorum].member
+	}
+	before, share := r.state, r.keyShares[state.QuorumKey(params.TestPlatform, testQuorum)]
+	for _, shares := range []map[wire.Hash]keyShare{{}, {state.QuorumKey(params.TestPlatform, testQuorum): share}} {
+		r.state, r.keyShares = before, shares
+		if again() != (len(shares) > 0) || !s.quorums[testQuorum].Verify(old) {
+			t.Error("the old key is not known")
+		}
+		r.state = other.beginWith([]wire.Hash{proTx(0), proTx(1), proTx(2)})
+		if again() || s.quorums[testQuorum].Verify(old) {
+			t.Error("the key is another, the old one stands")
+		}
+	}
+	r.keyShares[state.QuorumKey(params.TestPlatform, testQuorum)] = keyShare{must(polynomial.Share(c.members[0])), polynomial.Commit()}
+	if !again() {
+		t.Error("our share of the new key does not count")
+	}
+}
+
 // Records that nobody wrote so: what we signed above all must not be lost
 // silently.
 func TestSign_RestoreRefusesBrokenRecords(t *testing.T) {

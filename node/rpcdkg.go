@@ -16,7 +16,7 @@ func (n *Node) dkgMethods() []api.Method {
 		{
 			Name: "quorum dkgstatus", Usage: "[DETAIL]",
 			Help: "show the sessions that this node takes part in or watches: with 0 how many, with 1 which members, with 2 each of them",
-			Call: n.rpcDKGStatus,
+			Call: atMost(1, n.rpcDKGStatus),
 		},
 		{
 			Name: "quorum dkginfo", Usage: "",

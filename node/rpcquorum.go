@@ -26,22 +26,22 @@ func (n *Node) quorumMethods() []api.Method {
 		{
 			Name: "quorum list", Usage: "[COUNT]",
 			Help: "list the newest quorums of each type, newest first: those that sign, or COUNT of them",
-			Call: n.rpcQuorumList,
+			Call: atMost(1, n.rpcQuorumList),
 		},
 		{
 			Name: "quorum listextended", Usage: "[HEIGHT]",
 			Help: "list the quorums that sign at a height, with when they were made and by how many",
-			Call: n.rpcQuorumListExtended,
+			Call: atMost(1, n.rpcQuorumListExtended),
 		},
 		{
 			Name: "quorum info", Usage: "TYPE QUORUMHASH [false]",
 			Help: "show a quorum and its members; this node's share of its key is never shown",
-			Call: n.rpcQuorumInfo,
+			Call: atMost(3, n.rpcQuorumInfo),
 		},
 		{
 			Name: "quorum memberof", Usage: "PROTXHASH [COUNT]",
 			Help: "show the quorums that a service node is a member of, among the newest of each type",
-			Call: n.rpcQuorumMemberOf,
+			Call: atMost(2, n.rpcQuorumMemberOf),
 		},
 	}, n.signingMethods(), n.dkgMethods())
 }
@@ -274,6 +274,16 @@ func (n *Node) rpcQuorumMemberOf(_ context.Context, p api.Params) (any, error) {
 		}
 	}
 	return list, nil
+}
+
+// atMost refuses calls with more parameters than a method has.
+func atMost(most int, call func(context.Context, api.Params) (any, error)) func(context.Context, api.Params) (any, error) {
+	return func(ctx context.Context, p api.Params) (any, error) {
+		if len(p) > most {
+			return nil, api.Invalid("%d parameters, at most %d", len(p), most)
+		}
+		return call(ctx, p)
+	}
 }
 
 // llmqParam reads a quorum type that runs here: its number, as Dash's callers

@@ -36,8 +36,8 @@ type askable struct {
 	t        testing.TB
 	network  *testnet.Network
 	llmq     params.LLMQ
-	quorums  []state.Quorum // oldest first
-	sessions []*dkg.Session // of the newest, as its members stand
+	quorums  []state.Quorum   // oldest first
+	sessions [][]*dkg.Session // of each, as its members stand
 	snapshot *engine.Snapshot
 }
 
@@ -104,8 +104,9 @@ func newAskable(t testing.TB) *askable {
 	for base := int32(24); base <= 72; base += a.llmq.DKGInterval {
 		var q state.Quorum
 		q.Base, q.Mined, q.Members = base, base+11, proTxs
-		q.Commitment, a.sessions = session(t, a.llmq, base, evonodes)
-		a.quorums = append(a.quorums, q)
+		var sessions []*dkg.Session
+		q.Commitment, sessions = session(t, a.llmq, base, evonodes)
+		a.quorums, a.sessions = append(a.quorums, q), append(a.sessions, sessions)
 		key := state.QuorumKey(q.Type(), q.Hash())
 		records = append(records, state.Record{Kind: state.KindQuorum, Key: key[:], Value: q.Bytes()})
 	}
@@ -147,14 +148,14 @@ func (a *askable) wantError(code int, words string, method string, params ...any
 	}
 }
 
-// sign lets members of the newest quorum sign a message.
-func (a *askable) sign(id, message wire.Hash) wire.RecoveredSig {
+// sign lets members of a quorum sign a message.
+func (a *askable) sign(quorum int, id, message wire.Hash) wire.RecoveredSig {
 	a.t.Helper()
-	q := a.quorums[len(a.quorums)-1]
+	q := a.quorums[quorum]
 	r := wire.RecoveredSig{Type: q.Type(), QuorumHash: q.Hash(), ID: id, MessageHash: message}
 	var shares []bls.SignatureShare
 	var key bls.PublicKey
-	for i, s := range a.sessions[:a.llmq.Threshold] {
+	for i, s := range a.sessions[quorum][:a.llmq.Threshold] {
 		secret, result, ok := s.Share(q.Commitment.ValidMembers)
 		if !ok {
 			a.t.Fatalf("member %d has no share", i)
@@ -215,6 +216,7 @@ func TestQuorum_Lists(t *testing.T) {
 		}
 	}
 	a.wantError(api.CodeParams, "count is 0", "quorum list", 0)
+	a.wantError(api.CodeParams, "2 parameters, at most 1", "quorum list", 1, 2)
 	a.wantError(api.CodeParams, "count is -1", "quorum list", -1)
 	a.wantError(api.CodeParams, "count must be", "quorum list", "many")
 	a.wantError(api.CodeNotFound, "height 121", "quorum listextended", 121)
@@ -251,6 +253,7 @@ func TestQuorum_Info(t *testing.T) {
 	}
 	a.wantError(api.CodeParams, "includeskshare must be false", "quorum info", 106, q.Hash(), true)
 	a.wantError(api.CodeParams, "includeskshare must be true or false", "quorum info", 106, q.Hash(), 1)
+	a.wantError(api.CodeParams, "4 parameters, at most 3", "quorum info", 106, q.Hash(), false, 1)
 	a.wantError(api.CodeNotFound, "quorum not found", "quorum info", 106, wire.Hash{1})
 	a.wantError(api.CodeNotFound, `"4" does not run here`, "quorum info", 4, q.Hash())
 	a.wantError(api.CodeNotFound, `"x" does not run here`, "quorum info", "x", q.Hash())
@@ -320,15 +323,23 @@ func TestQuorum_Verify(t *testing.T) {
 	a := newAskable(t)
 	newest := a.quorums[2]
 	message := wire.Hash{7}
-	var id wire.Hash // that the newest quorum signs, and did an interval before
+	var mined []signing.Mined
+	for _, q := range a.quorums {
+		mined = append(mined, signing.Mined{Hash: q.Hash(), Height: q.Mined})
+	}
+	// A request that the newest quorum signs, and one that the oldest signed at
+	// height 60.
+	var id, old wire.Hash
 	for i := range byte(200) {
-		var got node.SelectedQuorum
-		if a.ask(&got, "quorum selectquorum", 106, wire.Hash{i, 1}); got.QuorumHash == newest.Hash() {
-			id = wire.Hash{i, 1}
-			break
+		request := wire.Hash{i, 1}
+		if q, _ := signing.Select(a.llmq, mined, request, shownTip); q.Hash == newest.Hash() {
+			id = request
+		}
+		if q, _ := signing.Select(a.llmq, mined, request, 60+signing.SignHeightOffset); q.Hash == a.quorums[0].Hash() {
+			old = request
 		}
 	}
-	sig := a.sign(id, message).Signature
+	sig, oldSig := a.sign(2, id, message).Signature, a.sign(0, old, message).Signature
 	bad := sig
 	bad[5] ^= 1
 	for _, c := range []struct {
@@ -344,6 +355,9 @@ func TestQuorum_Verify(t *testing.T) {
 		{"of another quorum", []any{106, id, message, sig.String(), a.quorums[0].Hash()}, false},
 		{"another message", []any{106, id, wire.Hash{8}, sig.String()}, false},
 		{"another request", []any{106, wire.Hash{8}, message, sig.String(), newest.Hash()}, false},
+		{"of the quorum that signed then", []any{106, old, message, oldSig.String(), "", 60}, true},
+		{"an interval later", []any{106, old, message, oldSig.String(), "", 84}, true},
+		{"two intervals later", []any{106, old, message, oldSig.String(), "", 108}, false},
 		{"no signature", []any{106, id, message, bad.String()}, false},
 	} {
 		var got bool
@@ -361,7 +375,7 @@ func TestQuorum_Verify(t *testing.T) {
 
 func TestQuorum_RecoveredSignatures(t *testing.T) {
 	a := newAskable(t)
-	r := a.sign(wire.Hash{1}, wire.Hash{2})
+	r := a.sign(2, wire.Hash{1}, wire.Hash{2})
 	a.snapshot.Signatures = a.snapshot.Signatures.Set(wire.DoubleHash([]byte{106}, r.ID[:]), r)
 	for _, c := range []struct {
 		id, message      wire.Hash
@@ -395,7 +409,7 @@ func TestQuorum_RecoveredSignatures(t *testing.T) {
 
 func TestQuorum_DKGStatus(t *testing.T) {
 	a := newAskable(t)
-	member, silent := a.sessions[1].Status(), a.network.Members[4]
+	member, silent := a.sessions[2][1].Status(), a.network.Members[4]
 	a.snapshot.DKG = []dkg.Status{member}
 	a.snapshot.BadVotes = []engine.BadVote{
 		{Type: 106, Quorum: member.Quorum, ProTxHash: silent.ProTxHash, Reason: engine.VoteFlagged},
@@ -456,7 +470,7 @@ func TestQuorum_DKGStatus(t *testing.T) {
 
 func TestQuorum_DKGInfo(t *testing.T) {
 	a := newAskable(t)
-	idle, running := a.sessions[0].Status(), a.sessions[0].Status()
+	idle, running := a.sessions[2][0].Status(), a.sessions[2][0].Status()
 	running.Phase = dkg.Finalize
 	for _, c := range []struct {
 		tip      int32

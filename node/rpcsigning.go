@@ -18,27 +18,27 @@ func (n *Node) signingMethods() []api.Method {
 		{
 			Name: "quorum selectquorum", Usage: "TYPE ID",
 			Help: "show which quorum signs a request now, and which members collect the shares",
-			Call: n.rpcSelectQuorum,
+			Call: atMost(2, n.rpcSelectQuorum),
 		},
 		{
 			Name: "quorum verify", Usage: "TYPE ID MSGHASH SIGNATURE [QUORUMHASH] [SIGNHEIGHT]",
 			Help: "check a quorum's signature: of the quorum named, else of the one that the request selects at a height or now",
-			Call: n.rpcVerify,
+			Call: atMost(6, n.rpcVerify),
 		},
 		{
 			Name: "quorum hasrecsig", Usage: "TYPE ID MSGHASH",
 			Help: "tell whether this node has a quorum's signature of that message for that request",
-			Call: n.rpcHasRecoveredSig,
+			Call: atMost(3, n.rpcHasRecoveredSig),
 		},
 		{
 			Name: "quorum getrecsig", Usage: "TYPE ID MSGHASH",
 			Help: "show a quorum's signature of that message for that request",
-			Call: n.rpcRecoveredSig,
+			Call: atMost(3, n.rpcRecoveredSig),
 		},
 		{
 			Name: "quorum isconflicting", Usage: "TYPE ID MSGHASH",
 			Help: "tell whether a quorum has signed another message for that request",
-			Call: n.rpcIsConflicting,
+			Call: atMost(3, n.rpcIsConflicting),
 		},
 	}
 }

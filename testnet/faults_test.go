@@ -214,16 +214,8 @@ func TestFaults_Live(t *testing.T) {
 	const history, first = 80, 96
 	o := faultyOptions(history)
 	o.Slot = 250 * time.Millisecond
-	n, err := NewNetwork(o)
-	if err != nil {
-		t.Fatal(err)
-	}
-	c, err := NewCluster(n, t.TempDir())
-	if err != nil {
-		t.Fatal(err)
-	}
-	b := benchOf(t, c)
-	b.forge = forger(n, first, func(i int) *engine.Snapshot { return b.Node(i).Snapshot() })
+	b := newBench(t, o)
+	b.forge = forger(b.Network, first, func(i int) *engine.Snapshot { return b.Node(i).Snapshot() })
 	if err := b.StartAll(b.ctx); err != nil {
 		t.Fatal(err)
 	}
@@ -241,7 +233,7 @@ func TestFaults_Live(t *testing.T) {
 			return made
 		})
 		q, _ := quorumFrom(b.Node(0).Snapshot(), base)
-		f.outcome(t, n, q, answers(b.Node(0).Snapshot(), base))
+		f.outcome(t, b.Network, q, answers(b.Node(0).Snapshot(), base))
 	}
 	b.agree()
 }

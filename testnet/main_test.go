@@ -43,8 +43,31 @@ func moving(profile string) Options {
 	return o
 }
 
-// newBench prepares a cluster; no node runs yet.
+// newBench prepares a cluster whose past has one platform quorum, if it is long
+// enough: to make more takes time. No node runs yet.
 func newBench(t testing.TB, o Options) *bench {
+	t.Helper()
+	n, err := NewNetwork(o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var s *Simulation
+	s, err = n.Simulate(Link{Mute: func(_ int, p engine.Publication) bool {
+		_, ofSession := p.Topic.DKG()
+		return ofSession && s.Slot > firstQuorum
+	}}, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Run(int(n.start) - 1); err != nil {
+		t.Fatal(err)
+	}
+	return benchOf(t, clusterOf(t, s))
+}
+
+// newBenchOfQuorums prepares a cluster in whose past each session has made a
+// quorum.
+func newBenchOfQuorums(t testing.TB, o Options) *bench {
 	t.Helper()
 	n, err := NewNetwork(o)
 	if err != nil {
@@ -55,6 +78,15 @@ func newBench(t testing.TB, o Options) *bench {
 		t.Fatal(err)
 	}
 	return benchOf(t, c)
+}
+
+func clusterOf(t testing.TB, s *Simulation) *Cluster {
+	t.Helper()
+	c, err := s.Cluster(t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return c
 }
 
 // firstQuorum is a slot by which a network without empty slots has mined its
@@ -82,11 +114,7 @@ func newLargeBench(t testing.TB, o Options) *bench {
 	if err := s.Run(int(n.start) - 1 - firstQuorum); err != nil {
 		t.Fatal(err)
 	}
-	c, err := s.Cluster(t.TempDir())
-	if err != nil {
-		t.Fatal(err)
-	}
-	return benchOf(t, c)
+	return benchOf(t, clusterOf(t, s))
 }
 
 // benchOf closes a cluster when the test is over.

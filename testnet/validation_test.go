@@ -115,7 +115,7 @@ func TestValidation_QuorumMustExistAtSignedHeight(t *testing.T) {
 		{"spec", 0, validation.Valid},
 		{"core", -1, validation.Valid},
 	} {
-		b := newBench(t, frozen(c.profile))
+		b := newBenchOfQuorums(t, frozen(c.profile))
 		b.start(0)
 		q := b.Signers
 		m, err := q.Ban(b.evo(1), q.Mined+c.since, q.Threshold)

@@ -137,6 +137,18 @@ func TestDecode_EveryKind(t *testing.T) {
 	}
 }
 
+// What is shown, and under which names, is no accident.
+func TestDecode_Golden(t *testing.T) {
+	messages := examples()
+	var all strings.Builder
+	for _, d := range decoders(106) {
+		o := proctor(t, "decode", d.kind, hexOf(messages[d.kind]))
+		o.wantOK(t)
+		fmt.Fprintf(&all, "# %s\n%s\n", d.kind, o.stdout)
+	}
+	golden(t, "decode.txt", all.String())
+}
+
 // What follows from a message is shown with it.
 func TestDecode_DerivedHashes(t *testing.T) {
 	messages := examples()

@@ -43,7 +43,7 @@ func golden(t testing.TB, name, got string) {
 
 // says answers every call with one value, as a node would.
 func says(name string, answer any) api.Method {
-	return api.Method{Name: name, Call: func(context.Context, api.Params) (any, error) { return answer, nil }}
+	return api.Method{Name: name, Usage: "[ANYTHING]", Call: func(context.Context, api.Params) (any, error) { return answer, nil }}
 }
 
 func answerOf(a wire.Answer) *wire.Answer { return &a }
@@ -243,7 +243,7 @@ func TestExplain(t *testing.T) {
 // What is asked for reaches the node, and its refusal the asker.
 func TestExplain_Asks(t *testing.T) {
 	var asked []string
-	at := serve(t, []api.Method{{Name: "explain", Call: func(_ context.Context, p api.Params) (any, error) {
+	at := serve(t, []api.Method{{Name: "explain", Usage: "[ANYTHING]", Call: func(_ context.Context, p api.Params) (any, error) {
 		text, err := json.Marshal(p)
 		asked = append(asked, string(text))
 		if err == nil {

@@ -16,7 +16,7 @@ import (
 
 // asks answers calls as says does, and writes their parameters down.
 func asks(name string, answer any, asked *[]string) api.Method {
-	return api.Method{Name: name, Call: func(_ context.Context, p api.Params) (any, error) {
+	return api.Method{Name: name, Usage: "[ANYTHING]", Call: func(_ context.Context, p api.Params) (any, error) {
 		text, err := json.Marshal(append(api.Params{}, p...))
 		*asked = append(*asked, string(text))
 		return answer, err
@@ -25,7 +25,7 @@ func asks(name string, answer any, asked *[]string) api.Method {
 
 // refuses answers every call with an error.
 func refuses(name string, err error) api.Method {
-	return api.Method{Name: name, Call: func(context.Context, api.Params) (any, error) { return nil, err }}
+	return api.Method{Name: name, Usage: "[ANYTHING]", Call: func(context.Context, api.Params) (any, error) { return nil, err }}
 }
 
 func TestQuorumList(t *testing.T) {

@@ -15,8 +15,9 @@ type Advanced struct {
 }
 
 // Advance moves to a tip, above or below the last, and names the quorums whose
-// shares and signatures are taken there, see Acceptable. Afterwards whatever
-// shares wait are due.
+// shares and signatures are taken there, see Acceptable. Sessions of
+// one that is gone, or has another key now, end. Afterwards whatever shares
+// wait are due.
 func (p *Pool) Advance(height int32, quorums []*Quorum) (a Advanced) {
 	p.height = height
 	clear(p.quorums)
@@ -24,7 +25,7 @@ func (p *Pool) Advance(height int32, quorums []*Quorum) (a Advanced) {
 		p.quorums[q.Hash] = q
 	}
 	for _, s := range p.all() {
-		if p.quorums[s.quorum.Hash] == nil || p.expired(s) {
+		if q := p.quorums[s.quorum.Hash]; q == nil || q.key != s.quorum.key || p.expired(s) {
 			p.close(s)
 			continue
 		}

@@ -137,3 +137,24 @@ func TestPool_Replays(t *testing.T) {
 		}
 	}
 }
+
+// After a reorganisation another commitment may have made the quorum: what was
+// collected for the old key is worth nothing, and nobody is to blame for it.
+func TestPool_AQuorumWithAnotherKey(t *testing.T) {
+	f, g := fixtureOf(t, 5, 3, "a"), *fixtureOf(t, 5, 3, "b")
+	g.mined = f.mined
+	p, r := f.pool(t, 0), request(1, 1)
+	for i := range 2 {
+		want(t, "a share of the old key", p.AddShare(f.share(1+i, r), peer(i)), Taken)
+	}
+	p.Advance(tip+1, []*Quorum{g.quorum(t)})
+	if _, open := p.Progress(f.mined.Hash, r.ID); open || p.Due() {
+		t.Error("the session goes on under another key")
+	}
+	for i := range 3 {
+		want(t, "a share of the new key", p.AddShare(g.share(1+i, r), peer(i)), Taken)
+	}
+	if got := settle(p); len(got.Recovered) != 1 || got.Recovered[0] != g.expected(t, r) || len(got.Blamed) != 0 {
+		t.Errorf("%d recovered, %d blamed", len(got.Recovered), len(got.Blamed))
+	}
+}
