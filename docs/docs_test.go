@@ -2,7 +2,6 @@
 package docs
 
 import (
-	"crypto/ed25519"
 	"flag"
 	"fmt"
 	"log/slog"
@@ -145,11 +144,12 @@ func aNode(t *testing.T) *node.Node {
 		t.Fatal(err)
 	}
 	n, err := node.New(node.Config{
-		Genesis:  network.Genesis,
-		Identity: ed25519.NewKeyFromSeed(make([]byte, ed25519.SeedSize)),
-		DataDir:  t.TempDir(),
-		Listen:   []string{"/ip4/127.0.0.1/tcp/0"},
-		Log:      slog.New(slog.DiscardHandler),
+		Genesis:   network.Genesis,
+		Identity:  network.Members[0].Service,
+		ProTxHash: network.Members[0].ProTxHash, // what it exports of itself is documented too
+		DataDir:   t.TempDir(),
+		Listen:    []string{"/ip4/127.0.0.1/tcp/0"},
+		Log:       slog.New(slog.DiscardHandler),
 
 		APIAddress: "127.0.0.1:0",
 		APICookie:  filepath.Join(t.TempDir(), "cookie"),

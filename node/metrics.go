@@ -113,11 +113,12 @@ func newMetrics(r prometheus.Registerer, n *Node) *nodeMetrics {
 		gauge("final_height", "Height of the newest block that is never undone.", func(s *engine.Snapshot) float64 { return float64(s.Final.Height) }),
 		gauge("brake_nodes", "Nodes that may be decommissioned at once; negative where the network has no brake.", func(s *engine.Snapshot) float64 { return brake(s) }),
 		gauge("events_waiting", "Events that wait for a block.", func(s *engine.Snapshot) float64 { return float64(s.Events.Len()) }),
-		newStates(n),
+		newStates(n), newOwn(n),
 		prometheus.NewGaugeFunc(prometheus.GaugeOpts{
 			Namespace: metrics.Namespace, Name: "engine_inbox_depth", Help: "Inputs waiting for the engine.",
 		}, func() float64 { return float64(len(n.inbox)) }),
 	)
+	r.MustRegister(paceMetrics(n)...)
 	return m
 }
 
