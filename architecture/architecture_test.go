@@ -20,7 +20,7 @@ const module = "github.com/proctornet/proctor"
 // The layers of docs/architecture.md. A package may import what its entry
 // lists; "*" stands for everything.
 var (
-	pure = []string{"wire", "bls", "trie", "params", "chain", "inventory", "state", "uptime", "quorum", "quorum/dkg", "quorum/signing", "validation", "engine"}
+	pure = []string{"wire", "bls", "trie", "params", "chain", "inventory", "state", "uptime", "quorum", "quorum/dkg", "quorum/signing", "validation", "engine", "forecast"}
 
 	allowed = map[string][]string{
 		"wire":              nil,
@@ -38,6 +38,7 @@ var (
 		"quorum/signing":    {"wire", "params", "bls"},
 		"validation":        {"wire", "params", "bls"},
 		"engine":            {"wire", "bls", "trie", "params", "chain", "inventory", "state", "uptime", "quorum", "quorum/dkg", "quorum/signing", "validation"},
+		"forecast":          {"wire", "params", "state", "uptime", "quorum", "quorum/dkg", "engine"},
 		"store":             append([]string{"metrics"}, pure...),
 		"validation/verify": append([]string{"metrics"}, pure...),
 		"gossip":            append([]string{"metrics"}, pure...),

@@ -21,18 +21,28 @@ func (e *Engine) roster(branch Branch, q params.LLMQ, base *Link) *dkg.Roster {
 	if r, known := e.rosters.get(key); known {
 		return r
 	}
-	from := branch.At(base.Tip.Height - dkg.SelectionDepth)
-	if from == nil {
+	members, known := branch.Members(q, base.Tip.Height)
+	if !known {
 		return nil // so deep below the tip that nobody needs it any more
 	}
-	evoOnly := q.Type == from.State.PlatformType()
-	members := dkg.Select(q, evoOnly, dkg.BlockModifier(q.Type, from.Tip.Hash), candidates(from.State))
 	r, err := dkg.NewRoster(q, base.Tip.Height, base.Tip.Hash, members)
 	if err != nil {
 		r = nil
 	}
 	e.rosters.put(key, r)
 	return r
+}
+
+// Members returns who is drawn for the session that begins at a height, if the
+// block that draws them is on the branch: that is so some blocks before the
+// session begins. They may be too few.
+func (b Branch) Members(q params.LLMQ, base int32) ([]dkg.Member, bool) {
+	from := b.At(base - dkg.SelectionDepth)
+	if from == nil {
+		return nil, false
+	}
+	evoOnly := q.Type == from.State.PlatformType()
+	return dkg.Select(q, evoOnly, dkg.BlockModifier(q.Type, from.Tip.Hash), candidates(from.State)), true
 }
 
 // candidates walks the registry as package dkg sees it.

@@ -12,9 +12,9 @@ import (
 	"github.com/proctornet/proctor/wire"
 )
 
-// series reads a node's metrics as Prometheus shows them; of those with
+// ownSeries reads a node's metrics as Prometheus shows them; of those with
 // labels, the value of the first.
-func series(t *testing.T, from prometheus.Gatherer) map[string]float64 {
+func ownSeries(t *testing.T, from prometheus.Gatherer) map[string]float64 {
 	t.Helper()
 	families, err := from.Gather()
 	if err != nil {
@@ -48,7 +48,7 @@ func TestOwnMetrics(t *testing.T) {
 		if got := n.Snapshot().State.Rules(); own.Service() != state.Active || got.ProofValidity != 10 {
 			t.Fatalf("the node is %s, proofs are valid for %d blocks", own.Service(), got.ProofValidity)
 		}
-		return series(t, n.Metrics())
+		return ownSeries(t, n.Metrics())
 	}
 	registered := open(past.Members[0].ProTxHash)
 	tip := registered["proctor_tip_height"]

@@ -86,7 +86,7 @@ func TestRun_BanRequest(t *testing.T) {
 
 	o = proctor(t, "explain", target, "--config", config(0))
 	o.wantOK(t)
-	for _, words := range []string{"platform-ban flag set", "set by a ban signed at height", "any 3 of the 4 members with a share", "evo-1, ", "asked for    by its operator", "it signed at height"} {
+	for _, words := range []string{"platform-ban flag set", "set by a ban signed at height", "any 3 of the 4 members with a share", "evo-1", "evo-2", "evo-3", "asked for    by its operator", "it signed at height"} {
 		if !strings.Contains(o.stdout, words) {
 			t.Errorf("explain lacks %q:\n%s", words, o.stdout)
 		}
