@@ -44,6 +44,10 @@ rootfs:
 image: rootfs
 	docker build --target prebuilt -f deploy/Dockerfile -t proctor:local bin/rootfs
 
-# A cluster in containers, a ban, and what Prometheus sees of it.
-containers:
+# Prometheus and promtool of the Debian package, for machines that have neither.
+bin/prometheus:
+	deploy/prometheus-package.sh $@
+
+# A cluster in containers, what may befall it, and what Prometheus sees of that.
+containers: bin/prometheus
 	deploy/check.sh

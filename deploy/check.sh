@@ -1,8 +1,12 @@
 #!/usr/bin/env bash
-# Runs the cluster of compose.yaml on the container engine that is there: four
-# nodes become healthy and make a platform quorum, three of them ask it for a
-# ban of the fourth, Prometheus sees the flag on all four, and a node that is cut
-# off becomes unhealthy and recovers. Leaves nothing behind. Progress goes to
+# Runs a network of seven nodes, as `proctor testnet init` writes it, on the
+# container engine that is there. One node is killed and comes back with its
+# data; one is paused, decommissioned, and recommissioned once it goes on; the
+# evonodes make a quorum, three of them ask it for a ban of the fourth, and
+# every node flags it; that one is cut off the network and healed; in the end
+# all are taken down and started again. Each is seen by the nodes' own commands
+# and by Prometheus, whose alerts fire and resolve. Every query of every rule,
+# alert and panel is asked once. Leaves nothing behind. Progress goes to
 # standard error, the result to standard output.
 #
 # Without an engine there is nothing to check: a failure where CI is set, and
@@ -24,41 +28,35 @@ if ! timeout 20 docker info >/dev/null 2>&1; then
 	say "skipped: no container engine answers 'docker info'"
 	exit 0
 fi
-if [ -n "${COMPOSE:-}" ]; then # to try one flavour where both are there
-	read -ra compose <<<"$COMPOSE"
-elif docker compose version >/dev/null 2>&1; then
-	compose=(docker compose)
-elif command -v docker-compose >/dev/null; then
-	compose=(docker-compose)
-else
-	fail "neither 'docker compose' nor 'docker-compose' is there"
-fi
 for tool in curl jq; do
 	command -v $tool >/dev/null || fail "$tool is not there"
 done
 
 # Nothing that is set outside, and nothing that runs already, has a part in it.
 work=$(mktemp -d)
+net=$work/network
+proctor=$PWD/bin/rootfs/proctor
+unset "${!COMPOSE_@}" "${!NETWORK_@}" PROMETHEUS_PORT GRAFANA_PORT GRAFANA_IMAGE
 export COMPOSE_PROJECT_NAME=proctor-check-$$
-export NODE_IMAGE=proctor:check-$$ PROMETHEUS_IMAGE=prometheus:check-$$ PROMETHEUS_PORT=
-unset NETWORK_DIR NETWORK_USER COMPOSE_FILE
-flavour="${compose[*]} $("${compose[@]}" version --short)"
-compose+=(--env-file "$work/network/compose.env" -f deploy/compose.yaml)
+export NODE_IMAGE=proctor:check-$$ PROMETHEUS_IMAGE=prometheus:check-$$
 
 finish() {
 	code=$?
 	trap - EXIT
-	if [ -e "$work/network/compose.env" ]; then
+	if [ -e "$net/compose.yaml" ]; then
 		if [ $code != 0 ]; then
-			cat "$work/request" >&2 2>/dev/null || true
-			"${compose[@]}" ps >&2 || true
-			"${compose[@]}" logs --no-color --tail=60 >&2 || true
+			cat "$work/output" >&2 2>/dev/null || true
+			"$proctor" testnet status "$net" >&2 || true
+			"$proctor" testnet logs "$net" --tail 40 >&2 || true
 		fi
-		"${compose[@]}" down --volumes --timeout 10 >"$work/down" 2>&1 || { code=1; cat "$work/down" >&2; }
+		for c in $(docker ps -q --filter "label=com.docker.compose.project=$COMPOSE_PROJECT_NAME" --filter status=paused); do
+			docker unpause "$c" >/dev/null || true
+		done
+		"$proctor" testnet down "$net" --volumes >"$work/down" 2>&1 || { code=1; cat "$work/down" >&2; }
 	fi
 	docker image rm -f "$NODE_IMAGE" "$PROMETHEUS_IMAGE" >/dev/null 2>&1 || true
 	rm -rf "$work"
-	say "the cluster is gone; exit code $code${failure:+: $failure}"
+	say "the network is gone; exit code $code${failure:+: $failure}"
 	exit $code
 }
 trap finish EXIT
@@ -69,74 +67,108 @@ trap 'exit 130' INT TERM
 await() {
 	local limit=$1 what=$2 since=$SECONDS
 	shift 2
-	until "$@"; do
-		[ $((SECONDS - since)) -lt "$limit" ] || fail "waited $limit s for $what"
-		sleep 0.5
+	until "$@" >"$work/output" 2>&1; do
+		[ $((SECONDS - since)) -lt "$limit" ] || fail "waited $limit s for: $what"
+		sleep 0.3
 	done
 	say "$what, after $((SECONDS - since)) s"
 }
 
-nodes=(evo-1 evo-2 evo-3 evo-4)
-container() { "${compose[@]}" ps -q "$1"; }
-proctor() { docker exec "$(container "$1")" /proctor "${@:2}"; }
-has_health() { [ "$(docker inspect -f '{{.State.Health.Status}}' "$(container "$1")")" = "$2" ]; }
-all_healthy() {
-	for n in "${nodes[@]}"; do has_health "$n" healthy || return 1; done
-}
-height() { proctor "$1" health --json | jq .height; }
-mined() { [ "$(height evo-1)" -ge 2 ]; }
-asks() { proctor "$1" ban request "$target" >"$work/request" 2>&1; }
+# What the nodes say themselves.
+container() { docker ps -aq --filter "label=com.docker.compose.project=$COMPOSE_PROJECT_NAME" --filter "label=com.docker.compose.service=$1"; }
+ask() { docker exec "$(container "$1")" /proctor "${@:2}"; }
+registry() { ask regular-1 nodes --json | jq -er ".[] | select(.name == \"$1\") | .$2"; }
+is() { [ "$(registry "$1" "$2")" = "$3" ]; }
+healthy() { ask "$1" health; }
 
-# count EXPRESSION is how many series Prometheus finds for it.
-count() {
-	curl -sf -m 5 "http://$prometheus/api/v1/query" --data-urlencode "query=count($1)" | jq -r '.data.result[0].value[1] // "0"'
-}
-counts() { [ "$(count "$1")" = "$2" ]; }
+# What Prometheus says: number of series, value of the only one, alerts that fire.
+query() { curl -sf -m 5 "http://$prometheus/api/v1/query" --data-urlencode "query=$1"; }
+counts() { [ "$(query "count($1)" | jq -r '.data.result[0].value[1] // "0"')" = "$2" ]; }
+value() { query "$1" | jq -er '.data.result[0].value[1]'; }
+firing() { counts "ALERTS{alertstate=\"firing\",alertname=\"$1\",instance=~\"$2\"}" 1; }
+quiet() { counts "ALERTS{alertname=\"$1\",instance=~\"$2\"}" 0; }
+reached() { [ "$(value 'job:proctor_tip_height:max')" -ge "$1" ]; }
 
 say "build the binary"
 make -s rootfs
 say "build the image of a node"
-docker build -q --target prebuilt -f deploy/Dockerfile -t "$NODE_IMAGE" bin/rootfs >"$work/build" 2>&1 || { cat "$work/build" >&2; fail "the image of a node"; }
+docker build -q --target prebuilt -f deploy/Dockerfile -t "$NODE_IMAGE" bin/rootfs >"$work/output" 2>&1 || fail "the image of a node: $(cat "$work/output")"
 say "build the image of Prometheus"
-deploy/prometheus-image.sh "$PROMETHEUS_IMAGE" >"$work/build" 2>&1 || { cat "$work/build" >&2; fail "the image of Prometheus"; }
+deploy/prometheus-image.sh "$PROMETHEUS_IMAGE" bin/prometheus >"$work/output" 2>&1 || fail "the image of Prometheus: $(cat "$work/output")"
 
-# The first quorum is mined in block 35 and signs from block 43 on.
-bin/rootfs/proctor testnet init --slot 500ms "$work/network" >"$work/members"
-target=$(awk '$1 == "evo-4" { print $2 }' "$work/members")
-say "start the cluster with $flavour"
-"${compose[@]}" up -d >"$work/up" 2>&1 || { cat "$work/up" >&2; fail "the cluster does not start"; }
-await 60 "all four are healthy" all_healthy
-await 30 "blocks are made" mined
+"$proctor" testnet init --nodes 7 --evonodes 4 --profile core --slot 500ms --out "$net" >"$work/members"
+prometheus=127.0.0.1:$(sed -n 's/^PROMETHEUS_PORT=//p' "$net/.env")
+since=$SECONDS
+"$proctor" testnet up "$net"
+first=$((SECONDS - since))
+await 30 "Prometheus scrapes all seven" counts 'up{job="proctor"} == 1' 7
 
-prometheus=$("${compose[@]}" port prometheus 9090)
-await 30 "Prometheus scrapes all four" counts 'up{job="proctor"} == 1' 4
-[ "$(count 'proctor_platform_ban_flags == 1')" = 0 ] || fail "a flag is set before any ban"
+# Killed: what is on its disk is all it has.
+await 30 "block 8" reached 8
+docker kill "$(container regular-2)" >/dev/null
+await 20 "Prometheus misses regular-2" counts 'up{job="proctor"} == 1' 6
+docker start "$(container regular-2)" >/dev/null
+await 30 "regular-2 is healthy again" healthy regular-2
+docker logs "$(container regular-2)" 2>&1 | grep 'node starts' | tail -1 | grep -qE 'height=[1-9]' || fail "regular-2 did not go on with its data"
+await 20 "Prometheus scrapes all seven again" counts 'up{job="proctor"} == 1' 7
 
+# Paused: testers take it out of service, and bring it back.
+await 60 "block 24, where key generation begins" reached 24
+docker pause "$(container regular-3)" >/dev/null
+await 90 "regular-3 is decommissioned" is regular-3 state decommissioned
+await 40 "ProofStale fires on the six others" counts 'ALERTS{alertstate="firing",alertname="ProofStale"}' 6
+await 40 "NodeDown fires for regular-3" firing NodeDown regular-3
+docker unpause "$(container regular-3)" >/dev/null
+await 30 "NodeDown resolves" quiet NodeDown regular-3
+await 30 "ProofStale resolves" quiet ProofStale '.*'
+await 30 "OwnNodeDecommissioned fires for regular-3" firing OwnNodeDecommissioned regular-3
+await 30 "Prometheus counts one decommissioned node on all seven" counts 'proctor_service_nodes{state="decommissioned"} == 1' 7
+
+# Banned: by the first quorum that key generation made.
 for n in evo-1 evo-2 evo-3; do # a threshold; no node asks for a ban of itself
-	await 60 "$n asks its quorum for the ban" asks "$n"
+	await 90 "$n asks its quorum for a ban of evo-4" ask "$n" ban request evo-4
 done
-await 30 "Prometheus sees the flag on all four" counts 'proctor_platform_ban_flags == 1' 4
-await 10 "Prometheus sees a ban in all four inventories" counts 'proctor_inventory_bans >= 1' 4
-# The one that nobody asked heard it from a peer.
-heard='proctor_gossip_judged_total{topic=~".*platformban.*",outcome="accept",instance=~"evo-4:.*"} >= 1'
-await 10 "Prometheus sees that evo-4 accepted a peer's ban" counts "$heard" 1
+await 60 "Prometheus sees the flag on all seven" counts 'proctor_platform_ban_flags == 1' 7
+is evo-4 platform_ban_flag true || fail "regular-1 shows no flag of evo-4"
+await 30 "OwnNodeBanned fires for evo-4" firing OwnNodeBanned evo-4
 
+await 90 "regular-3 is recommissioned" is regular-3 state active
+await 30 "OwnNodeDecommissioned resolves" quiet OwnNodeDecommissioned regular-3
+await 30 "CreditLow fires for regular-3, which paid for it" firing CreditLow regular-3
+
+# Cut off.
 network=$(docker inspect -f '{{range $name, $_ := .NetworkSettings.Networks}}{{$name}}{{end}}' "$(container evo-4)")
-say "cut evo-4 off its network"
 docker network disconnect "$network" "$(container evo-4)"
-await 90 "evo-4 is unhealthy" has_health evo-4 unhealthy
-await 15 "Prometheus misses one" counts 'up{job="proctor"} == 0' 1
+await 40 "NodeDown fires for evo-4, cut off its network" firing NodeDown evo-4
 docker network connect --alias evo-4 "$network" "$(container evo-4)"
-await 60 "all four are healthy again" all_healthy
-await 15 "Prometheus scrapes all four again" counts 'up{job="proctor"} == 1' 4
+await 60 "evo-4 is healthy again" healthy evo-4
+await 30 "NodeDown resolves" quiet NodeDown evo-4
+await 60 "all seven agree about the chain" counts 'job:proctor_agreement:ratio == 1' 1
 
-# value NODE METRIC reads one gauge.
-value() {
-	curl -sf -m 5 "http://$prometheus/api/v1/query" --data-urlencode "query=$2{instance=\"$1:9464\"}" | jq -r '.data.result[0].value[1]'
-}
-printf '%-8s %8s %8s %8s %8s %10s\n' NODE HEIGHT SYNCED PEERS FLAGS INVENTORY
-for n in "${nodes[@]}"; do
-	printf '%-8s %8s %8s %8s %8s %10s\n' "$n" "$(value "$n" proctor_tip_height)" "$(value "$n" proctor_synced)" \
-		"$(value "$n" proctor_gossip_peers)" "$(value "$n" proctor_platform_ban_flags)" "$(value "$n" proctor_inventory_bans)"
-done
+# Every query of every panel finds something, every rule can be evaluated.
+asked=0
+while IFS= read -r expr; do
+	asked=$((asked + 1))
+	[ "$(query "${expr//\$node/.*}" | jq '.data.result | length')" -gt 0 ] || fail "a panel finds nothing: $expr"
+done < <(jq -r '.panels[].targets[].expr' "$net"/grafana/dashboards/*.json)
+curl -sf -m 5 "http://$prometheus/api/v1/rules" >"$work/rules"
+jq -e '[.data.groups[].rules[] | select(.health != "ok")] == []' "$work/rules" >/dev/null || fail "rules that fail: $(jq -c '[.data.groups[].rules[] | select(.health != "ok") | {name, lastError}]' "$work/rules")"
+while IFS= read -r rule; do
+	[ "$(query "$rule" | jq '.data.result | length')" -gt 0 ] || fail "the rule $rule records nothing"
+done < <(jq -r '.data.groups[].rules[] | select(.type == "recording") | .name' "$work/rules")
+say "$asked queries of panels and $(jq '[.data.groups[].rules[]] | length' "$work/rules") rules find what they ask for"
+
+printf '%-34s %s\n' "first start, seven healthy" "$first s" \
+	"memory of a node, largest" "$(value 'max(process_resident_memory_bytes) / 1048576' | cut -d. -f1) MiB" \
+	"processor, all seven, of one core" "$(value 'round(100 * sum(rate(process_cpu_seconds_total{job="proctor"}[1m])))') %" \
+	"scrape, series" "$(value 'max(scrape_samples_scraped{job="proctor"})')" \
+	"scrape, seconds" "$(value 'avg(avg_over_time(scrape_duration_seconds{job="proctor"}[1m]))')"
+
+# Down and up: nothing is forgotten.
+"$proctor" testnet down "$net" >"$work/output" 2>&1 || fail "down: $(cat "$work/output")"
+since=$SECONDS
+"$proctor" testnet up "$net"
+printf '%-34s %s\n' "second start, seven healthy" "$((SECONDS - since)) s"
+await 30 "all seven still have the flag" counts 'proctor_platform_ban_flags == 1' 7
+"$proctor" testnet status "$net"
 say "done"

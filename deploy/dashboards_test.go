@@ -69,7 +69,7 @@ var dashboards = []dashboard{
 		stat("Final height", "Nothing up to it is ever undone.", "none", `max(proctor_final_height)`),
 		stat("Certificate wait", "Nine tenths wait less, in blocks; lost beyond 59.", "none", `job:proctor_certificate_wait_blocks:p90_30m`),
 		graph("Transitions", "Changes of service states.", "none", query{`max by (to) (increase(proctor_service_transitions_total[5m]))`, "{{to}}"}),
-		graph("Stale proofs", "Active nodes not heard of for too long, as each node sees it.", "none", query{`proctor_stale_proofs`, byNode}),
+		graph("Stale proofs", "Nodes not heard of for too long, as each node sees it.", "none", query{`proctor_stale_proofs`, byNode}),
 		graph("Certificates", "Carried by blocks, by what they waited.", "none",
 			query{`max by (le) (increase(proctor_certificate_wait_blocks_bucket[5m]))`, "up to {{le}} blocks"}),
 		graph("Quorums", "Final commitments in blocks.", "none", query{`max by (type, result) (proctor_quorums_mined_total)`, "{{type}} {{result}}"}),

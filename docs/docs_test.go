@@ -206,8 +206,12 @@ func TestLinks(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	runbooks, err := filepath.Glob("runbooks/*.md")
+	if err != nil {
+		t.Fatal(err)
+	}
 	link := regexp.MustCompile(`\]\(([^)#]+)\)`)
-	for _, file := range slices.Concat(files, more, []string{"../README.md"}) {
+	for _, file := range slices.Concat(files, more, runbooks, []string{"../README.md"}) {
 		text, err := os.ReadFile(file)
 		if err != nil {
 			t.Fatal(err)

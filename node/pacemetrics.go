@@ -20,7 +20,7 @@ func paceMetrics(n *Node) []prometheus.Collector {
 			func(*engine.Snapshot) float64 { return n.config.Genesis.Slot().Seconds() }),
 		gauge("proof_validity_blocks", "Blocks after which an uptime proof is stale.",
 			func(s *engine.Snapshot) float64 { return float64(s.State.Rules().ProofValidity) }),
-		gauge("stale_proofs", "Active service nodes whose last uptime proof heard here is stale.",
+		gauge("stale_proofs", "Service nodes, awaiting ones left out, whose last uptime proof heard here is stale.",
 			func(s *engine.Snapshot) float64 { return float64(staleProofs(s)) }),
 		missed{n, prometheus.NewDesc(metrics.Namespace+"_dkg_missed_sessions", "Sessions since the newest quorum that ended without one, by type.", []string{"type"}, nil)},
 	}
@@ -37,7 +37,7 @@ func silence(s *engine.Snapshot, n state.Node) int32 {
 
 func staleProofs(s *engine.Snapshot) (count int) {
 	for _, n := range s.State.Nodes() {
-		if n.Service() == state.Active && silence(s, n) > s.State.Rules().ProofValidity {
+		if n.Service() != state.Awaiting && silence(s, n) > s.State.Rules().ProofValidity {
 			count++
 		}
 	}
