@@ -36,7 +36,7 @@ func TestTables(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		place := regexp.MustCompile(`(?s)(<!-- table:` + c.table + ` -->\n).*(<!-- /table -->)`)
+		place := regexp.MustCompile(`(?s)(<!-- table:` + c.table + ` -->\n).*?(<!-- /table -->)`)
 		if !place.Match(old) {
 			t.Errorf("%s has no place for the table %q", c.file, c.table)
 			continue

@@ -41,7 +41,7 @@ func examples(x *exhibition) []example {
 	return []example{
 		{"getblockcount", nil, 0}, {"getbestblockhash", nil, 0}, {"getblockhash", []any{0}, 0}, {"getfinalblock", nil, 0},
 		{"getblockchaininfo", nil, 0}, {"mnsync status", nil, 0}, {"getnetworkinfo", nil, 0}, {"uptime", nil, 0},
-		{"health", nil, 0},
+		{"health", nil, 0}, {"status", nil, 0}, {"forecast", []any{"evo-2", 30}, 0},
 		{"help", []any{"getblockhash"}, 0},
 		{"protx list", []any{"valid", true}, 0}, {"protx info", []any{"evo-1"}, 0},
 		{"masternode status", nil, 0}, {"masternode count", nil, 0}, {"masternodelist", []any{"json", "evo-1"}, 0},

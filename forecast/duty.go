@@ -30,9 +30,9 @@ type Duty struct {
 	Chance float64       `json:"chance"`              // that it is this node's at all, 0 to 1; 1 where it is known
 }
 
-// missedBy reports whether a node misses d that goes down after the block at
+// MissedBy reports whether a node misses d that goes down after the block at
 // height last, and is back only after so many more.
-func (d Duty) missedBy(last, blocks int32) bool {
+func (d Duty) MissedBy(last, blocks int32) bool {
 	back := later(last, blocks) // it does not see this one in time either
 	if d.All {
 		return d.From <= back && d.Until > last
@@ -52,7 +52,7 @@ const MaxRisk = 0.01
 func risk(duties []Duty, last, blocks int32) float64 {
 	kept := 1.0
 	for _, d := range duties {
-		if d.missedBy(last, blocks) {
+		if d.MissedBy(last, blocks) {
 			kept *= 1 - d.Chance
 		}
 	}

@@ -25,7 +25,7 @@ func TestDuty_MissedBy(t *testing.T) {
 		{"hash that is published before", Duty{From: 100, Until: 111}, 50, false},
 		{"at the end of heights", Duty{From: 101, Until: math.MaxInt32}, math.MaxInt32, true},
 	} {
-		if got := c.duty.missedBy(100, c.blocks); got != c.want {
+		if got := c.duty.MissedBy(100, c.blocks); got != c.want {
 			t.Errorf("%s: missed %t, want %t", c.name, got, c.want)
 		}
 	}
@@ -113,4 +113,28 @@ func TestWindows_HoldTheirPromise(t *testing.T) {
 			t.Errorf("the longest absence is %d", n)
 		}
 	})
+}
+
+// A window that only chance stands against may still open.
+func TestForecast_Possible(t *testing.T) {
+	session := func(base int32, chance float64) Duty {
+		return Duty{Kind: Session, From: base, Until: base + 10, All: true, Chance: chance}
+	}
+	for _, c := range []struct {
+		name           string
+		duties         []Duty
+		blocks         int32
+		safe, possible bool
+	}{
+		{"nothing to do", nil, 5000, true, false},
+		{"as long as is looked for", []Duty{{From: 90, Until: 99, Chance: 1}}, MaxAbsence, true, true},
+		{"longer", []Duty{{From: 90, Until: 99, Chance: 1}}, MaxAbsence + 1, false, false},
+		{"known", []Duty{session(96, 1), session(107, 1)}, 5, false, false},
+		{"perhaps", []Duty{session(96, 1), session(107, 0.3)}, 5, false, true},
+	} {
+		f := Forecast{Height: 100, Horizon: 110, Duties: c.duties}
+		if _, safe := f.Window(c.blocks); safe != c.safe || f.Possible(c.blocks) != c.possible {
+			t.Errorf("%s: safe %t, possible %t; want %t, %t", c.name, safe, f.Possible(c.blocks), c.safe, c.possible)
+		}
+	}
 }

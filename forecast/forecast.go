@@ -5,6 +5,8 @@
 package forecast
 
 import (
+	"slices"
+
 	"github.com/proctornet/proctor/engine"
 	"github.com/proctornet/proctor/params"
 	"github.com/proctornet/proctor/quorum"
@@ -60,7 +62,7 @@ type Meeting struct {
 	Known   bool          `json:"known"`    // they are
 	Chance  float64       `json:"chance"`   // that the node is one; 0 or 1 once they are known
 	Index   int           `json:"index"`    // of the node; -1 if it is none or that is not known
-	Phase   dkg.Phase     `json:"phase"`    // 0 before the base block
+	Phase   string        `json:"phase"`    // empty before the base block
 	Phases  []int32       `json:"phases"`   // heights at which the phases begin, initialized to idle
 }
 
@@ -112,6 +114,14 @@ func (f Forecast) Window(blocks int32) (w Window, ok bool) {
 	return nextWindow(f.Duties, blocks, f.Height, f.Horizon)
 }
 
+// Possible reports whether a window for so many blocks may still open: only
+// duties that the node may turn out not to have stand against it.
+func (f Forecast) Possible(blocks int32) bool {
+	known := slices.DeleteFunc(slices.Clone(f.Duties), func(d Duty) bool { return d.Chance < 1 })
+	_, ok := nextWindow(known, blocks, f.Height, f.Horizon)
+	return ok && blocks <= MaxAbsence
+}
+
 // Longest returns for how many blocks at most there is a window, up to
 // MaxAbsence.
 func (f Forecast) Longest() int32 { return longest(f.Duties, MaxAbsence, f.Height, f.Horizon) }
@@ -158,7 +168,7 @@ func (f *Forecast) meetings(s *engine.Snapshot, q params.LLMQ, n state.Node) (li
 			continue
 		}
 		m := meeting(s, q, base, n.ProTxHash, guess)
-		if m.Phase != dkg.Idle && base <= f.Height+q.DKGInterval {
+		if m.Phases[dkg.Idle-dkg.Initialized] > f.Height && base <= f.Height+q.DKGInterval {
 			list = append(list, m)
 		}
 		over := m.Phases[dkg.Finalize-dkg.Initialized]
@@ -172,7 +182,7 @@ func (f *Forecast) meetings(s *engine.Snapshot, q params.LLMQ, n state.Node) (li
 func meeting(s *engine.Snapshot, q params.LLMQ, base int32, proTx wire.Hash, guess float64) Meeting {
 	m := Meeting{Type: q.Type, Name: q.Name, Base: base, KnownAt: base - dkg.SelectionDepth, Chance: guess, Index: -1}
 	if base <= s.Tip.Height {
-		m.Phase = dkg.PhaseAt(q, base, s.Tip.Height)
+		m.Phase = dkg.PhaseAt(q, base, s.Tip.Height).String()
 	}
 	for p := dkg.Initialized; p <= dkg.Idle; p++ {
 		m.Phases = append(m.Phases, later(base, int32(p-dkg.Initialized)*q.DKGPhaseBlocks))

@@ -6,7 +6,6 @@ import (
 
 	"github.com/proctornet/proctor/engine"
 	"github.com/proctornet/proctor/forecast"
-	"github.com/proctornet/proctor/quorum/dkg"
 	"github.com/proctornet/proctor/state"
 	"github.com/proctornet/proctor/testnet"
 	"github.com/proctornet/proctor/wire"
@@ -189,7 +188,7 @@ func TestOf_AWindowIsSafe(t *testing.T) {
 	const away, blocks = 3, 5
 	w.run(50)
 	f := w.forecast(away)
-	if f.Sessions[0].Phase != dkg.Contribute || f.Sessions[0].Index < 0 {
+	if f.Sessions[0].Phase != "contribute" || f.Sessions[0].Index < 0 {
 		t.Fatalf("at %d: sessions %+v", f.Height, f.Sessions)
 	}
 	window, ok := f.Window(blocks)

@@ -32,15 +32,17 @@ func (n *Node) admitCommitment(ctx context.Context, from engine.Peer, data []byt
 	return engine.Commitment{From: from, Commitment: c}, validation.Valid.Verdict()
 }
 
+// banDelay is within what a peer that was found out is banned.
+const banDelay = 5 * time.Second
+
 // commitmentSlots bounds the final commitments that are verified at once: one
 // of a large quorum takes as long as dozens of signatures.
 func commitmentSlots() int { return max(1, runtime.GOMAXPROCS(0)/2) }
 
 // verifyCommitment verifies the signatures of a final commitment, within the
-// limits of one peer. Who is found out while others of its wait has those
-// thrown away: a wrong one costs the peer, and us not much more than one.
+// limits of one peer. Until who was found out is banned the rest of its waits:
+// a wrong one costs the peer, and us not much more than one.
 func (n *Node) verifyCommitment(ctx context.Context, from engine.Peer, c wire.FinalCommitment, r *dkg.Roster) (good bool, err error) {
-	came := time.Now()
 	if _, err := n.admission.begin(ctx, from); err != nil {
 		return false, err
 	}
@@ -51,7 +53,7 @@ func (n *Node) verifyCommitment(ctx context.Context, from engine.Peer, c wire.Fi
 		return false, ctx.Err()
 	}
 	defer func() { <-n.commitments }()
-	if _, banned := n.Snapshot().PeerBan(from); banned || n.admission.punishedSince(from, came) {
+	if _, banned := n.Snapshot().PeerBan(from); banned || n.admission.punishedSince(from, time.Now().Add(-banDelay)) {
 		return false, errRate
 	}
 	base, hash := r.Base()

@@ -155,6 +155,7 @@ func TestAdmit_CommitmentsOfALiarAreVerifiedOnce(t *testing.T) {
 	t.Parallel()
 	past, final := uncommitted(t, secondBase+12)
 	n := observing(t, past)
+	n.Trust("liar")
 	const lies = 40
 	verdicts := make(chan validation.Verdict, lies)
 	for i := range lies {
@@ -324,11 +325,11 @@ func TestShares_Judged(t *testing.T) {
 	} {
 		v := o.want.Verdict()
 		labels := []string{"outcome", v.Outcome.String(), "reason", string(v.Reason)}
-		before := series(t, n, "proctor_sig_shares_total", labels...)
+		before := sample(t, n, "proctor_sig_shares_total", labels...)
 		from := engine.Peer(o.name)
 		n.TakeShares(from, c.quorum.Members[one], wire.SigShares{o.share})
 		n.Settle(t.Context())
-		if got := series(t, n, "proctor_sig_shares_total", labels...) - before; got != 1 {
+		if got := sample(t, n, "proctor_sig_shares_total", labels...) - before; got != 1 {
 			t.Errorf("%s: counted %v times as %s", o.name, got, o.want)
 		}
 		if _, banned := n.Snapshot().PeerBan(from); banned != (v.Points >= params.PointsBan) && o.name != "wrong" {
@@ -348,16 +349,16 @@ func TestShares_Judged(t *testing.T) {
 		t.Errorf("%v signatures recovered, want 1", got)
 	}
 	late := c.share(two, id, message)
-	before := series(t, n, "proctor_sig_shares_total", "outcome", "ignore", "reason", "share-decided")
+	before := sample(t, n, "proctor_sig_shares_total", "outcome", "ignore", "reason", "share-decided")
 	n.TakeShares("late", c.quorum.Members[two], wire.SigShares{late})
 	n.Settle(t.Context())
-	if got := series(t, n, "proctor_sig_shares_total", "outcome", "ignore", "reason", "share-decided") - before; got != 1 {
+	if got := sample(t, n, "proctor_sig_shares_total", "outcome", "ignore", "reason", "share-decided") - before; got != 1 {
 		t.Errorf("a share of what is signed is counted %v times as decided", got)
 	}
 }
 
-// series is the value of one series, which must be there.
-func series(t *testing.T, n *node.Node, name string, labels ...string) float64 {
+// sample is the value of one series, which must be there.
+func sample(t *testing.T, n *node.Node, name string, labels ...string) float64 {
 	t.Helper()
 	families, err := n.Metrics().Gather()
 	if err != nil {
@@ -420,7 +421,7 @@ func TestRequestBan(t *testing.T) {
 
 func TestMetrics_OfQuorums(t *testing.T) {
 	f := inSession(t, 4)
-	if got := series(t, f.Node, "proctor_dkg_phase", "type", "106"); got != 3 {
+	if got := sample(t, f.Node, "proctor_dkg_phase", "type", "106"); got != 3 {
 		t.Errorf("phase %v, want 3", got)
 	}
 	for name, labels := range map[string][]string{
@@ -432,7 +433,7 @@ func TestMetrics_OfQuorums(t *testing.T) {
 		"proctor_gossip_share_messages_total":   {"result", "done", "role", "server"},
 		"proctor_gossip_judge_duration_seconds": {"topic", "dkg-106"},
 	} {
-		if got := series(t, f.Node, name, labels...); got != 0 {
+		if got := sample(t, f.Node, name, labels...); got != 0 {
 			t.Errorf("%s: %v before anything happened", name, got)
 		}
 	}

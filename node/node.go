@@ -89,6 +89,7 @@ type Node struct {
 	commitments chan struct{} // one element for each final commitment being verified
 	snapshot    atomic.Pointer[engine.Snapshot]
 	pulse       pulse
+	alarms      alarms
 	inbox       chan request
 	due         chan inventory.Deferred
 	room        *room

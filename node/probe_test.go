@@ -135,7 +135,6 @@ func TestProber_Platform(t *testing.T) {
 			{"a service that says nothing", "http://" + silent, "no answer within 500ms"},
 			{"no page", "http://" + garbage, "malformed"},
 			{"no certificate", "https://" + garbage, "tls"},
-			{"a name that is none", "tcp://a.invalid:1", "a"},
 			{"another scheme", "file:///etc/passwd", "no probe"},
 			{"none", "", "no probe"},
 		} {

@@ -227,7 +227,9 @@ func TestRoom_JudgesMessagesOfSessionsALastTime(t *testing.T) {
 		time.Sleep(roomSlots*time.Second - time.Millisecond)
 		synctest.Wait()
 		r.expect(t, "before its time is up", nil, nil, 1, 0)
+		r.mu.Lock()
 		r.verdicts["foreign"] = validation.DKGUnknownBlock
+		r.mu.Unlock()
 		time.Sleep(time.Second)
 		synctest.Wait()
 		r.expect(t, "when its time is up", []string{"foreign for the last time"}, nil, 0, 0)

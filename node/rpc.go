@@ -14,7 +14,7 @@ import (
 // Methods is what the operator can ask of the node. Source of the ban
 // command: DIP-0031, "Ban RPC command".
 func (n *Node) Methods() []api.Method {
-	return slices.Concat(n.serviceMethods(), n.EventMethods(), n.quorumMethods(), n.requestMethods(), n.chainMethods(), n.protxMethods(), n.masternodeMethods(), []api.Method{
+	return slices.Concat(n.serviceMethods(), n.EventMethods(), n.quorumMethods(), n.requestMethods(), n.chainMethods(), n.protxMethods(), n.masternodeMethods(), n.statusMethods(), []api.Method{
 		n.healthMethod(),
 		{
 			Name: "platformban submit", Usage: "HEX | PROTXHASH SIGNEDHEIGHT QUORUMHASH SIGNATURE",

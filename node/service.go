@@ -2,6 +2,7 @@ package node
 
 import (
 	"math"
+	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 
@@ -38,6 +39,7 @@ func (n *Node) reportBlocks(e *engine.Effects) {
 	n.metrics.undone.Add(float64(e.Undone))
 	for _, a := range e.Alarms {
 		n.metrics.alarms.WithLabelValues(string(a.Kind)).Inc()
+		n.alarms.note(a, n.Snapshot().TipHeight(), time.Now())
 		n.config.Log.Warn("alarm", "kind", a.Kind, "what", a.Text)
 	}
 }

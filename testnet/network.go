@@ -44,7 +44,7 @@ type Options struct {
 	// ProTxHash is that of their registration, see Network.Joining.
 	Unregistered int
 	// Platforms gives every evonode a platform endpoint, where a PlatformService
-	// may listen. It is for networks on this machine.
+	// may listen.
 	Platforms bool
 	// Apart gives every node a machine of its own, a container say, that is
 	// reached by the node's name; default: all share this machine.
@@ -186,6 +186,8 @@ const (
 	P2PPort     = 19850
 	APIPort     = 9465
 	MetricsPort = 9464
+
+	PlatformPort = 26656 // of a platform service
 )
 
 // settle gives the members their places.
@@ -194,6 +196,7 @@ func settle(members []Member, o Options) error {
 		for i := range members {
 			m := &members[i]
 			m.Host, m.Port, m.APIPort = "/dns4/"+m.Name, P2PPort, APIPort
+			m.settlePlatform(o, m.Name, PlatformPort)
 		}
 		return nil
 	}
@@ -204,9 +207,7 @@ func settle(members []Member, o Options) error {
 	for i := range members {
 		m := &members[i]
 		m.Host, m.Port, m.APIPort = "/ip4/127.0.0.1", ports[3*i], ports[3*i+1]
-		if o.Platforms && m.Evo {
-			m.Platform = fmt.Sprintf("%s127.0.0.1:%d", platformScheme, ports[3*i+2])
-		}
+		m.settlePlatform(o, "127.0.0.1", ports[3*i+2])
 	}
 	return nil
 }

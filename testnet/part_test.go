@@ -80,6 +80,9 @@ func (b *bench) nobodyBlamed() {
 		}
 		if s := b.Node(i).Snapshot(); s.Accounts.Len()+s.PeerBans.Len() > 0 {
 			b.t.Errorf("%s has %d accounts and %d bans of peers", b.Members[i].Name, s.Accounts.Len(), s.PeerBans.Len())
+			for _, a := range s.Accounts.All() {
+				b.t.Errorf("%x: %+v", a.Peer, a.Entries)
+			}
 		}
 	}
 }

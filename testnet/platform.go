@@ -9,6 +9,13 @@ import (
 
 const platformScheme = "tcp://"
 
+// settlePlatform gives m a platform endpoint, if o and its type say so.
+func (m *Member) settlePlatform(o Options, host string, port int) {
+	if o.Platforms && m.Evo {
+		m.Platform = fmt.Sprintf("%s%s:%d", platformScheme, host, port)
+	}
+}
+
 // PlatformService takes connections at a member's platform endpoint, and does
 // nothing else: it shows that the platform is alive.
 type PlatformService struct {

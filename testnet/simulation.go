@@ -33,8 +33,8 @@ type Simulation struct {
 // Link decides what becomes of one message on its way. The zero value of each
 // choice is a perfect network.
 type Link struct {
-	// Cut reports whether two members do not hear each other now.
-	Cut func(a, b int) bool
+	// Cut reports whether a member's messages do not reach another now.
+	Cut func(from, to int) bool
 	// Mute reports whether a message of a member's own is not sent.
 	Mute func(member int, p engine.Publication) bool
 	// Forge returns what is sent instead of a message of a member's own.
@@ -147,7 +147,7 @@ func (s *Simulation) meet() (err error) {
 	return s.deliver()
 }
 
-func (s *Simulation) cut(a, b int) bool { return s.link.Cut != nil && s.link.Cut(a, b) }
+func (s *Simulation) cut(from, to int) bool { return s.link.Cut != nil && s.link.Cut(from, to) }
 
 func (s *Simulation) peer(i int) engine.Peer { return engine.Peer(s.Members[i].Name) }
 

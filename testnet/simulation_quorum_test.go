@@ -8,6 +8,7 @@ import (
 
 	"github.com/proctornet/proctor/bls"
 	"github.com/proctornet/proctor/engine"
+	"github.com/proctornet/proctor/params"
 	"github.com/proctornet/proctor/quorum/dkg"
 	"github.com/proctornet/proctor/state"
 	"github.com/proctornet/proctor/wire"
@@ -204,33 +205,129 @@ func TestSimulation_FlagsAtTheThreshold(t *testing.T) {
 // spec/dash.md 10.1, 3.
 func TestSimulation_VotesSplitAtTheThreshold(t *testing.T) {
 	for _, c := range []struct {
-		name  string
-		deaf  []int // of the members 1 to 5, do not hear member 4's vote against 1
-		made  bool
-		valid []int
+		name   string
+		nodes  int   // one of them regular
+		voters []int // against member 1
+		deaf   []int // to the vote of the last of them
+		valid  []int // nil: there is no quorum
 	}{
-		{"one does not hear", []int{5}, true, []int{2, 3, 4, 5}},
-		{"most do not hear", []int{2, 3, 5}, true, []int{1, 2, 3, 4, 5}},
+		{"one does not hear", 6, []int{2, 3, 4}, []int{5}, []int{2, 3, 4, 5}},
+		{"most do not hear", 6, []int{2, 3, 4}, []int{2, 3, 5}, []int{1, 2, 3, 4, 5}},
+		{"half do not hear", 7, []int{2, 3, 4, 5}, []int{2, 3, 6}, nil},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
-			w := newQuorumWorld(t, Options{Nodes: 6, Regular: 1}, Link{})
+			w := newQuorumWorld(t, Options{Nodes: c.nodes, Regular: 1, Authorities: 1}, Link{})
 			w.quorumFromNow()
-			w.flagged(1, 2, 3, 4)
-			base := w.tip() - w.tip()%24 + 24
-			w.link.Cut = func(a, b int) bool {
-				phase := dkg.Phase(0)
-				for _, st := range w.view().DKG {
-					if st.Height == base {
-						phase = st.Phase
-					}
-				}
-				return phase == dkg.Complain && (a == 4 && slices.Contains(c.deaf, b) || b == 4 && slices.Contains(c.deaf, a))
+			w.flagged(1, c.voters...)
+			base, last := w.tip()-w.tip()%24+24, c.voters[len(c.voters)-1]
+			w.link.Cut = func(from, to int) bool {
+				phase := dkg.PhaseAt(params.LLMQ{DKGPhaseBlocks: 2}, base, w.tip())
+				return phase == dkg.Complain && from == last && slices.Contains(c.deaf, to)
 			}
-			q := w.quorumFromNow()
-			if got := w.valid(q); q.Base != base || !slices.Equal(got, c.valid) {
-				t.Errorf("valid %v, want %v", got, c.valid)
+			for w.tip() < base+20 {
+				w.run(1)
+			}
+			q, made := quorumFrom(w.view(), base)
+			if made != (c.valid != nil) || made && !slices.Equal(w.valid(q), c.valid) {
+				t.Errorf("a quorum: %t, valid %v; want %v", made, w.valid(q), c.valid)
+			}
+			if score := w.node(1).PoSe.Score; (score > 0) != (made && !slices.Contains(c.valid, 1)) {
+				t.Errorf("the score of the accused is %d", score)
+			}
+			if q := w.quorumFromNow(); slices.Contains(w.valid(q), 1) {
+				t.Error("in the next session, in which all hear all votes, the accused is valid")
 			}
 		})
 	}
+}
+
+// An evonode whose platform endpoint is dead is banned by a threshold of the
+// members that watch it, put out of two quorums, PoSe-banned, and after its
+// operator has repaired and announced it a member again. Nothing else happens
+// to anybody.
+func TestSimulation_ADeadEndpointIsBannedUntilRepaired(t *testing.T) {
+	for _, c := range []struct {
+		profile string
+		score   int32
+	}{{"spec", 108}, {"core", 100}} {
+		t.Run(c.profile, func(t *testing.T) {
+			t.Parallel()
+			const x = 4
+			w := newQuorumWorld(t, Options{Nodes: 8, Regular: 2, Platforms: true, Profile: c.profile}, Link{})
+			dead := false
+			w.link.Probe = func(_, target int, p engine.Probe) string {
+				if dead && target == x && p.Service == engine.Platform {
+					return "connection refused"
+				}
+				return ""
+			}
+			for w.tip() < 50 {
+				w.run(1)
+			}
+			if set := w.view().FlagsSet(); set > 0 {
+				t.Fatalf("%d flags are set while all is well", set)
+			}
+			dead = true
+			w.until("the flag everywhere", 40, func() bool { return w.flagOn(x) == len(w.Members) })
+			w.until("the PoSe ban", 60, func() bool { return w.node(x).PoSeBanned() })
+			n := w.node(x)
+			if n.PoSe.Score != c.score {
+				t.Errorf("score %d, want %d", n.PoSe.Score, c.score)
+			}
+			dead = false
+			w.submit(w.Announce(w.Members[x], n.Sequence))
+			w.until("the revival", 5, func() bool { return !w.node(x).PoSeBanned() && w.flagOn(x) == 0 })
+			w.run(dkg.SelectionDepth) // from now on it is drawn
+			q := w.quorumFromNow()
+			if len(w.valid(q)) != 6 {
+				t.Errorf("valid members of the quorum after the revival: %v", w.valid(q))
+			}
+			if got := w.poseBanned(); len(got) > 0 || w.flagOn(x) > 0 {
+				t.Errorf("PoSe-banned in the end: %v; flags of the repaired one: %d", got, w.flagOn(x))
+			}
+			for i := range w.Members {
+				if p := w.node(i).PoSe.Score; p > 0 {
+					t.Errorf("%s has a score of %d", w.Members[i].Name, p)
+				}
+			}
+		})
+	}
+}
+
+// flagOn counts the members on which the flag of one is set.
+func (w *world) flagOn(x int) (n int) {
+	for i := range w.Members {
+		if w.Engine(i).Snapshot().Flag(w.Members[x].ProTxHash).Set() {
+			n++
+		}
+	}
+	return n
+}
+
+// An operator's request counts once: as many members as the threshold have to
+// ask, each by its own operator, and then it is everywhere at once.
+func TestSimulation_OperatorsAskForABan(t *testing.T) {
+	t.Parallel()
+	const x = 6
+	w := newQuorumWorld(t, Options{Nodes: 8, Regular: 1}, Link{}) // threshold 4 of 7
+	for w.tip() < 45 {
+		w.run(1)
+	}
+	ask := func(i int) {
+		t.Helper()
+		if v, err := w.RequestBan(i, w.Members[x].ProTxHash); err != nil || !v.OK() {
+			t.Fatalf("%s answers %s (%v)", w.Members[i].Name, v.Reason, err)
+		}
+	}
+	for _, i := range []int{1, 2, 3} {
+		ask(i)
+		ask(i)
+	}
+	w.run(30)
+	if w.flagOn(x) > 0 {
+		t.Fatal("three members of seven have banned another")
+	}
+	ask(5)
+	w.until("the flag everywhere", 12, func() bool { return w.flagOn(x) == len(w.Members) })
 }

@@ -25,7 +25,7 @@ database on disk, and show what happens to a forger, to nodes that fail their
 tests, to an evonode whose platform is dead and that its quorum bans, and to a
 node that is killed. All keys are PUBLIC TEST KEYS.
 
-Exit code 0 only if every claim was observed.`,
+Exit codes: 0 every claim was observed, 1 not, 2 the input cannot be used.`,
 		Example: `  proctor demo
   proctor demo --nodes 30 --profile core
   proctor demo --keep /tmp/net && proctor run --config /tmp/net/evo-1/proctor.toml`,

@@ -18,13 +18,6 @@ import (
 	"github.com/proctornet/proctor/metrics"
 )
 
-// Exit codes.
-const (
-	exitOK       = 0
-	exitFailed   = 1 // it did not work, or the answer is no
-	exitUnusable = 2 // the input cannot be used: usage, hex, keys, configuration
-)
-
 // unusable marks an error whose cause is the input.
 type unusable struct{ error }
 
@@ -71,7 +64,7 @@ func rootCommand() *cobra.Command {
 		Long: `A gossip node that lets a network of service nodes prove, test and enforce its
 own service: DIP-0031 Platform Proof of Service over libp2p.
 
-Exit codes: 0 it worked, 1 it did not or the answer is no, 2 the input cannot be used.`,
+Exit codes: ` + exitCodes() + `.`,
 		Example: `  proctor demo
   proctor ban verify HEX --quorum-key HEX --llmq-type 106
   proctor run --config proctor.toml`,
@@ -83,7 +76,7 @@ Exit codes: 0 it worked, 1 it did not or the answer is no, 2 the input cannot be
 	root.SetFlagErrorFunc(func(c *cobra.Command, err error) error {
 		return unusable{fmt.Errorf("%w; see `%s --help`", err, c.CommandPath())}
 	})
-	root.AddCommand(runCommand(), configCommand(), keyCommand(), banCommand(), peersCommand(), nodesCommand(), explainCommand(), eventCommand(), rulesCommand(), healthCommand(), quorumCommand(), decodeCommand(), demoCommand(), testnetCommand())
+	root.AddCommand(runCommand(), configCommand(), keyCommand(), banCommand(), peersCommand(), nodesCommand(), explainCommand(), eventCommand(), rulesCommand(), healthCommand(), statusCommand(), forecastCommand(), waitSafeCommand(), quorumCommand(), decodeCommand(), demoCommand(), testnetCommand())
 	root.InitDefaultCompletionCmd()
 	wrapArgs(root)
 	return root
