@@ -76,7 +76,7 @@ func (c *Cluster) awaitHealth(ctx context.Context, began time.Time) error {
 		}
 		waiting, ended := unready(all)
 		if ended != nil {
-			return ended
+			return fmt.Errorf("%w; `proctor testnet logs %s` tells more", ended, c.dir)
 		}
 		line := fmt.Sprintf("%d of %d nodes healthy", len(nodes(all))-len(waiting), len(nodes(all)))
 		if 0 < len(waiting) && len(waiting) <= 3 {
@@ -108,7 +108,7 @@ func nodes(all map[string]container) []string {
 func unready(all map[string]container) (waiting []string, ended error) {
 	for name, one := range all {
 		if s := one.State.Status; s == "exited" || s == "dead" || s == "restarting" {
-			ended = errors.Join(ended, fmt.Errorf("%s is %s, exit code %d: see its log", name, s, one.State.ExitCode))
+			ended = errors.Join(ended, fmt.Errorf("%s is %s, exit code %d", name, s, one.State.ExitCode))
 		}
 	}
 	for _, name := range nodes(all) {

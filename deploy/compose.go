@@ -99,7 +99,8 @@ func (c *Cluster) run(ctx context.Context, args ...string) ([]byte, error) {
 			err = ctx.Err()
 		}
 		complaint := bytes.TrimSpace(stderr.Bytes())
-		return stdout.Bytes(), fmt.Errorf("%s: %w: %s", strings.Join(args[:min(3, len(args))], " "), err, complaint[max(0, len(complaint)-maxComplaint):])
+		complaint = bytes.ReplaceAll(complaint[max(0, len(complaint)-maxComplaint):], []byte("\n"), []byte("; "))
+		return stdout.Bytes(), fmt.Errorf("%s: %w: %s", strings.Join(args[:min(3, len(args))], " "), err, complaint)
 	}
 	return stdout.Bytes(), nil
 }

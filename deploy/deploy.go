@@ -80,7 +80,7 @@ func (n Network) Target() Node   { evo := n.evonodes(); return evo[len(evo)-1] }
 func (n Network) Askers() []Node { return n.evonodes()[:n.Threshold] }
 
 // Paused is the node that examples stop: it makes no platform quorum if any
-// does not. Watched is one that they leave alone.
+// does not.
 func (n Network) Paused() Node {
 	paused := n.Nodes[len(n.Nodes)-1]
 	for _, m := range n.Nodes {
@@ -92,7 +92,12 @@ func (n Network) Paused() Node {
 }
 
 // Watched is a node that examples leave alone.
-func (n Network) Watched() Node { return n.Nodes[0] }
+func (n Network) Watched() Node {
+	if evo := n.evonodes(); len(evo) > 0 {
+		return evo[0]
+	}
+	return n.Nodes[0]
+}
 
 // silentBlocks is about what passes until a node is decommissioned, after its
 // last proof has become stale: testers wait, and some slots are empty if it is

@@ -216,6 +216,33 @@ func TestCompose_IsConfined(t *testing.T) {
 	}
 }
 
+// What a network's README says to try can be done, whatever its size.
+func TestReadme_FitsTheNetwork(t *testing.T) {
+	for _, c := range []struct {
+		nodes, evonodes                 int
+		asked, watched, paused, without string
+	}{
+		{7, 4, "for n in evo-1 evo-2 evo-3; do", "exec -T evo-1 /proctor nodes", "unpause regular-3", ""},
+		{5, 4, "for n in evo-1 evo-2 evo-3; do", "explain regular-1", "unpause regular-1", "exec -T regular-1"},
+		{6, 6, "for n in evo-1 evo-2 evo-3 evo-4; do", "explain evo-6", "unpause evo-6", "exec -T evo-6"},
+		{4, 0, "", "exec -T regular-1 /proctor explain", "unpause regular-4", "ban"},
+	} {
+		dir := filepath.Join(t.TempDir(), "network")
+		if _, err := testnet.WriteContainers(testnet.ContainerOptions{Nodes: c.nodes, Evonodes: c.evonodes, Profile: "spec", Slot: time.Second, Dir: dir}); err != nil {
+			t.Fatal(err)
+		}
+		text := read(t, filepath.Join(dir, "README.md"))
+		for _, want := range []string{c.asked, c.watched, c.paused, fmt.Sprintf("network of %d nodes", c.nodes)} {
+			if !strings.Contains(text, want) {
+				t.Errorf("%d nodes, %d evonodes: README.md lacks %q", c.nodes, c.evonodes, want)
+			}
+		}
+		if c.without != "" && strings.Contains(text, c.without) {
+			t.Errorf("%d nodes, %d evonodes: README.md has %q", c.nodes, c.evonodes, c.without)
+		}
+	}
+}
+
 // The image's entry point, directory and ports are those that compose.yaml and
 // the nodes' configurations count on.
 func TestDockerfile_AgreesWithCompose(t *testing.T) {

@@ -181,41 +181,52 @@ func TestOf_AnOutageComesTrue(t *testing.T) {
 	}
 }
 
-// A restart that begins in a window costs nothing; the same length in a
-// session that it lies in does.
+// Restarts at both edges of windows cost nothing, however long they are; in a
+// session one does.
 func TestOf_AWindowIsSafe(t *testing.T) {
 	w := newWorld(t, testnet.Options{Nodes: 6, Regular: 1})
-	const away, blocks = 3, 5
+	const away = 3
 	w.run(50)
 	f := w.forecast(away)
 	if f.Sessions[0].Phase != "contribute" || f.Sessions[0].Index < 0 {
 		t.Fatalf("at %d: sessions %+v", f.Height, f.Sessions)
 	}
-	window, ok := f.Window(blocks)
-	if !ok || window.From != 58 || window.Until != 66 {
+	if window, ok := f.Window(5); !ok || window.From != 58 || window.Until != 66 {
 		t.Fatalf("window %+v, %t; want from 58 to 66, between two sessions", window, ok)
 	}
-	if longest := f.Longest(); longest < blocks || longest > 13 {
-		t.Errorf("the longest absence is %d", longest)
+	if longest := f.Longest(); longest != 12 {
+		t.Errorf("the longest absence is %d, want 12: all test at every block, and want the hash of the fourth within 11", longest)
 	}
-	restart := func(at int32) {
+	restart := func(at, blocks int32) {
 		t.Helper()
 		w.run(int(at - w.view().TipHeight()))
 		w.Down(away)
-		w.run(blocks)
+		w.run(int(blocks))
 		if err := w.Up(away); err != nil {
 			t.Fatal(err)
 		}
-		w.run(60)
+		w.run(25)
 	}
-	restart(window.Until)
-	n, _ := w.view().State.Node(w.Members[away].ProTxHash)
-	if n.PoSe.Score != 0 || n.Service() != state.Active {
-		t.Errorf("after a restart in the window: %+v", n.PoSe)
+	for i, blocks := range []int32{1, 4, 8, 10, 11, 12} {
+		f := w.forecast(away)
+		window, ok := f.Window(blocks)
+		if !ok {
+			t.Fatalf("at %d: no window for %d blocks", f.Height, blocks)
+		}
+		begin := window.Until
+		if i%2 == 0 {
+			begin = window.From
+		}
+		restart(begin, blocks)
+		n, _ := w.view().State.Node(w.Members[away].ProTxHash)
+		if n.PoSe.Score != 0 || n.Service() != state.Active || n.Decommissions > 0 {
+			t.Errorf("after a restart of %d blocks at %d, in the window %+v: %+v", blocks, begin, window, n)
+		}
 	}
-	restart(145) // in a session
-	if n, _ = w.view().State.Node(w.Members[away].ProTxHash); n.PoSe.Score == 0 {
-		t.Errorf("after a restart in a session: %+v", n.PoSe)
+	next := w.forecast(away).Sessions[0].Base
+	restart(next+1, 4)
+	if n, _ := w.view().State.Node(w.Members[away].ProTxHash); n.PoSe.Score == 0 {
+		t.Errorf("after a restart in session %d: %+v", next, n.PoSe)
 	}
 }
 

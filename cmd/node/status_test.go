@@ -3,6 +3,8 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"io"
+	"net/http"
 	"path/filepath"
 	"reflect"
 	"strings"
@@ -201,6 +203,21 @@ func TestWaitSafe(t *testing.T) {
 	}
 }
 
+// probe asks a node beside its metrics.
+func probe(t *testing.T, p *process, page string) (code int, body string) {
+	t.Helper()
+	r, err := scraper.Get(strings.TrimSuffix(p.page, "metrics") + page)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Body.Close()
+	text, err := io.ReadAll(r.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return r.StatusCode, strings.TrimSpace(string(text))
+}
+
 // Two real nodes of four: alone there is something to do, together there is
 // not; a restart waits for the end of the session, and a long one for nothing.
 func TestStatus_OfRealNodes(t *testing.T) {
@@ -219,7 +236,10 @@ func TestStatus_OfRealNodes(t *testing.T) {
 		t.Fatal(err)
 	}
 	at := func(i int) string { return filepath.Join(c.NodeDir(i), testnet.ConfigFile) }
-	start(t, "--config", at(0))
+	first := start(t, "--config", at(0))
+	if code, reasons := probe(t, first, "readyz"); code != http.StatusServiceUnavailable || !strings.Contains(reasons, "No peer") {
+		t.Errorf("alone: /readyz answers %d %s", code, reasons)
+	}
 	if o := proctor(t, "status", "--config", at(0)); o.code != exitFailed || !strings.HasPrefix(o.stdout, "No peer") {
 		t.Errorf("alone: exit code %d, stdout:\n%s\nstderr: %s", o.code, o.stdout, o.stderr)
 	}
@@ -233,6 +253,11 @@ func TestStatus_OfRealNodes(t *testing.T) {
 	for _, words := range []string{node.AllWell + "\n", "evo-2, evo on devnet", "peers     1", "active, since block 0", "score 0 of 100", "no ban", "make a quorum of type 106"} {
 		if !strings.Contains(o.stdout, words) {
 			t.Errorf("status lacks %q:\n%s", words, o.stdout)
+		}
+	}
+	for _, page := range []string{"livez", "readyz"} {
+		if code, reasons := probe(t, first, page); code != http.StatusOK || reasons != "[]" {
+			t.Errorf("together: /%s answers %d %s", page, code, reasons)
 		}
 	}
 	o = proctor(t, "forecast", "--config", at(1))

@@ -4,6 +4,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"strings"
 	"testing"
 
 	"github.com/proctornet/proctor/testnet"
@@ -59,7 +60,64 @@ func TestTestnetUp_SaysWhatIsMissing(t *testing.T) {
 	fake("docker-compose", "exit 0")
 	proctor(t, "testnet", "up", network).wantError(t, exitFailed, "proctor:local", "make image", ".env")
 	fake("docker", `[ "$1" = info ] || [ "$1 $2 $3" = "image inspect proctor:local" ]`)
-	proctor(t, "testnet", "up", network).wantError(t, exitFailed, "prom/prometheus", "deploy/prometheus-image.sh")
+	afterProgress(proctor(t, "testnet", "up", network)).wantError(t, exitFailed, "prom/prometheus", "deploy/prometheus-image.sh")
 	fake("docker", `[ "$1" = info ] || [ "$1" = ps ]`)
 	proctor(t, "testnet", "status", network).wantError(t, exitFailed, "no container", "testnet up "+network)
+}
+
+// afterProgress is o without the lines that told what went on.
+func afterProgress(o outcome) outcome {
+	o.stderr = o.stderr[strings.LastIndex(strings.TrimSuffix(o.stderr, "\n"), "\n")+1:]
+	return o
+}
+
+// A container engine that has three containers, of which one is as the test
+// wants it.
+func TestTestnet_ReadsTheEngine(t *testing.T) {
+	network := filepath.Join(t.TempDir(), "network")
+	proctor(t, "testnet", "init", "--out", network).wantOK(t)
+	bin := t.TempDir()
+	t.Setenv("PATH", bin+":/bin:/usr/bin")
+	engine := func(state, health string) {
+		script := `#!/bin/sh
+case "$1 $2" in
+"info "|"compose version"|"compose --profile"|"image inspect") ;;
+"ps --all") echo a b c ;;
+"inspect a") cat <<END
+[{"ID":"a","State":{"Status":"running","Health":{"Status":"healthy"}},"Config":{"Labels":{"com.docker.compose.service":"evo-1"}}},
+ {"ID":"b","State":{"Status":"` + state + `","ExitCode":3,"Health":{"Status":"` + health + `"}},"Config":{"Labels":{"com.docker.compose.service":"evo-2"}}},
+ {"ID":"c","State":{"Status":"running"},"Config":{"Labels":{"com.docker.compose.service":"prometheus"}}}]
+END
+;;
+"exec a") case $4 in
+	health) echo '{"healthy":true,"synced":true,"height":77,"peers":6,"problems":[]}' ;;
+	nodes) echo '[{"name":"evo-1","state":"active","credit":62,"proof_age":4},{"name":"evo-2","state":"decommissioned","credit":-1,"proof_age":-1,"pose_banned":true}]' ;;
+	esac ;;
+"exec b") echo '{"healthy":false,"synced":false,"height":70,"peers":0,"problems":["No peer."]}'; exit 1 ;;
+*) exit 1 ;;
+esac`
+		if err := os.WriteFile(filepath.Join(bin, "docker"), []byte(script), 0o755); err != nil {
+			t.Fatal(err)
+		}
+	}
+	engine("running", "healthy")
+	o := proctor(t, "testnet", "up", network)
+	if o.code != exitOK || !strings.Contains(o.stderr, "2 of 2 nodes healthy") || !strings.Contains(o.stdout, "Prometheus  http://127.0.0.1:") {
+		t.Errorf("up ends with %d and says %q and %q", o.code, o.stderr, o.stdout)
+	}
+	engine("running", "starting")
+	afterProgress(proctor(t, "testnet", "up", network, "--timeout", "1s")).wantError(t, exitFailed, "1 of 2 nodes healthy", "testnet logs "+network+" evo-2")
+	engine("exited", "starting")
+	afterProgress(proctor(t, "testnet", "up", network)).wantError(t, exitFailed, "evo-2 is exited, exit code 3")
+
+	for _, c := range []struct{ state, health, row string }{
+		{"paused", "healthy", `(?m)^evo-2 +paused +- +- +decommissioned +-1 +- +banned +-$`},
+		{"running", "unhealthy", `(?m)^evo-2 +unhealthy +70 +0 +decommissioned +-1 +- +banned +-\nevo-2: No peer\.$`},
+	} {
+		engine(c.state, c.health)
+		o := proctor(t, "testnet", "status", network)
+		if o.code != exitFailed || !regexp.MustCompile(c.row).MatchString(o.stdout) || !regexp.MustCompile(`(?m)^evo-1 +healthy +77 +6 +active +62 +4 +- +-$`).MatchString(o.stdout) {
+			t.Errorf("exit code %d:\n%s%s", o.code, o.stdout, o.stderr)
+		}
+	}
 }
