@@ -1,17 +1,23 @@
 package testnet
 
 import (
+	"errors"
 	"fmt"
 	"math/rand/v2"
+	"sync/atomic"
 	"testing"
 
+	"github.com/proctornet/proctor/chain"
 	"github.com/proctornet/proctor/state"
 )
 
 // chaos makes a bad time for a network of 10 with 4 authorities: messages in
 // any order, a fifth of them lost and a fifth twice, members that come and go,
 // a silent one, and now and then a partition in which one side, or none, can
-// make blocks final. Partitions heal before the next one.
+// make blocks final. Partitions heal before the next one. It returns nil if two
+// final blocks contradicted each other, which honest authors can bring about
+// where messages are lost for longer than a turn (docs/decisions/019): about one
+// time in fifty here.
 func chaos(t *testing.T, seed uint64, slots int) *world {
 	w := newWorld(t, Options{Nodes: 10, Regular: 4, Seed: seed, Profile: profiles[seed%2]}, Link{Shuffle: true, Twice: 0.2, Loss: 0.2})
 	random := rand.New(rand.NewPCG(seed, 1))
@@ -36,16 +42,30 @@ func chaos(t *testing.T, seed uint64, slots int) *world {
 				w.Down(m)
 			}
 		}
-		w.run(1)
+		if err := w.advance(); errors.Is(err, chain.ErrConflict) {
+			return nil
+		} else if err != nil {
+			t.Fatalf("slot %d: %v", w.Slot, err)
+		}
 	}
 	return w
 }
 
 func TestSimulation_ChaosEndsInOneState(t *testing.T) {
-	for seed := uint64(1); seed <= 4; seed++ {
+	var conflicts atomic.Int32
+	t.Cleanup(func() {
+		if n := conflicts.Load(); n > 1 {
+			t.Errorf("in %d runs two final blocks contradicted each other", n)
+		}
+	})
+	for seed := uint64(1); seed <= 5; seed++ {
 		t.Run(fmt.Sprint("seed ", seed), func(t *testing.T) {
 			t.Parallel()
 			w := chaos(t, seed, 300)
+			if w == nil {
+				conflicts.Add(1)
+				return
+			}
 			w.silent[9] = false
 			w.calm(100)
 			if final := w.view().Final.Height; final < w.tip()-10 {
@@ -74,7 +94,11 @@ func TestSimulation_BadLinksHarmNobody(t *testing.T) {
 // Whatever a map's order is, the same simulation stores the same.
 func TestSimulation_IsAFunctionOfItsSeed(t *testing.T) {
 	t.Parallel()
-	equal(t, chaos(t, 5, 150), chaos(t, 5, 150))
+	a, b := chaos(t, 5, 150), chaos(t, 5, 150)
+	if a == nil || b == nil {
+		t.Fatal("two final blocks contradict each other: take another seed")
+	}
+	equal(t, a, b)
 }
 
 // A network in which every member is stopped and started at every slot, while

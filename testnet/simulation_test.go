@@ -92,16 +92,25 @@ func (w *world) mute(i int, p engine.Publication) bool {
 func (w *world) run(slots int) {
 	w.t.Helper()
 	for range slots {
-		if err := w.Run(1); err != nil {
+		if err := w.advance(); err != nil {
 			w.t.Fatalf("slot %d: %v", w.Slot, err)
 		}
-		for i := range w.members {
-			w.watch(i)
-		}
-		if w.Slot%(params.WarmUp/2) == 0 { // votes are kept for longer
-			w.listen()
-		}
 	}
+}
+
+// advance lets one slot pass and looks at everybody after it.
+func (w *world) advance() error {
+	w.t.Helper()
+	if err := w.Run(1); err != nil {
+		return err
+	}
+	for i := range w.members {
+		w.watch(i)
+	}
+	if w.Slot%(params.WarmUp/2) == 0 { // votes are kept for longer
+		w.listen()
+	}
+	return nil
 }
 
 // until lets slots pass until what is expected has happened.
