@@ -1,0 +1,7 @@
+//go:build !race
+
+package docs
+
+const raceEnabled = false
+
+const slowness = 1
