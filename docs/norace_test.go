@@ -3,5 +3,3 @@
 package docs
 
 const raceEnabled = false
-
-const slowness = 1

@@ -3,6 +3,3 @@
 package docs
 
 const raceEnabled = true
-
-// slowness is how much slower everything is.
-const slowness = 3
