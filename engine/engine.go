@@ -78,7 +78,7 @@ type Engine struct {
 	stored    map[wire.Hash][]wire.DKGMessage // of an earlier run, by state.QuorumKey, until we are synced
 	attended  wire.Hash                       // the tip that sessions have moved on to
 	shown     shownSessions
-	unreached map[wire.Hash]int // fellow members: failed probes in a row
+	unreached map[wire.Hash]int // registered nodes: failed probes in a row
 
 	proofs           uptime.Book
 	votes            *quorum.Votes
