@@ -153,6 +153,11 @@ func (e *Engine) dkgMessage(in DKG, out *Effects) validation.Verdict {
 	if reason == dkg.ReasonAccepted || reason == dkg.ReasonEquivocation {
 		putDKG(in.Message.Message, out)
 	}
+	if reason == dkg.ReasonLate {
+		if answer, ok := s.Answer(in.Message); ok {
+			e.say([]dkg.Opened{answer}, nil, out)
+		}
+	}
 	return DKGVerdict(reason)
 }
 
