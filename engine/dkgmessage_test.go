@@ -83,7 +83,7 @@ func TestDKG_EquivocationPutsOut(t *testing.T) {
 	}
 	h.until(33)
 	for i, r := range h.rigs {
-		if proofs := r.sessions[0].Equivocations(); (len(proofs) == 1) != (i != 3) {
+		if proofs := r.Snapshot().DKGFaults; (len(proofs) == 1) != (i != 3) {
 			t.Errorf("node %d holds %d proofs", i, len(proofs))
 		}
 	}

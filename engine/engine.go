@@ -78,6 +78,7 @@ type Engine struct {
 	stored    map[wire.Hash][]wire.DKGMessage // of an earlier run, by state.QuorumKey, until we are synced
 	attended  wire.Hash                       // the tip that sessions have moved on to
 	shown     shownSessions
+	dkgFaults []DKGFault        // ascending by base; never changed in place
 	unreached map[wire.Hash]int // registered nodes: failed probes in a row
 
 	proofs           uptime.Book
@@ -222,6 +223,7 @@ func (e *Engine) Snapshot() *Snapshot {
 		Sessions:       e.shown.rosters,
 		DKG:            e.shown.status,
 		BadVotes:       e.shown.badVotes,
+		DKGFaults:      e.dkgFaults,
 		Minable:        e.minable,
 		Signatures:     e.signatures,
 		Contradictions: e.contradictions,

@@ -153,7 +153,10 @@ func (e *Engine) dkgMessage(in DKG, out *Effects) validation.Verdict {
 	if reason == dkg.ReasonAccepted || reason == dkg.ReasonEquivocation {
 		putDKG(in.Message.Message, out)
 	}
-	if reason == dkg.ReasonLate {
+	switch reason {
+	case dkg.ReasonEquivocation:
+		e.keepDKGFault(s, in.Message.Message, out)
+	case dkg.ReasonLate:
 		if answer, ok := s.Answer(in.Message); ok {
 			e.say([]dkg.Opened{answer}, nil, out)
 		}
