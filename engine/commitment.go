@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 
+	"github.com/proctornet/proctor/params"
 	"github.com/proctornet/proctor/quorum/dkg"
 	"github.com/proctornet/proctor/state"
 	"github.com/proctornet/proctor/validation"
@@ -150,8 +151,11 @@ func (s *Snapshot) commitment(c wire.FinalCommitment) (*dkg.Roster, validation.R
 	if !dkg.IsBase(q, height) {
 		return nil, validation.CommitmentBase
 	}
-	if dkg.Stale(q, height, s.Tip.Height) {
+	switch tip := s.Tip.Height; {
+	case dkg.Stale(q, height, tip):
 		return nil, validation.CommitmentStale
+	case late(q, height, tip):
+		return nil, validation.CommitmentLate
 	}
 	if _, mined := s.State.Quorum(c.Type, c.QuorumHash); mined {
 		return nil, validation.CommitmentMined
@@ -176,6 +180,11 @@ func (s *Snapshot) commitment(c wire.FinalCommitment) (*dkg.Roster, validation.R
 	}
 	return r, validation.Valid
 }
+
+// late reports whether no block on top of the tip can carry the commitment of
+// the session that begins at base. The blocks from there until it is stale are
+// what two honest nodes may be apart before one charges the other.
+func late(q params.LLMQ, base, tip int32) bool { return tip > base+q.MiningEnd }
 
 // finalCommitment judges a commitment once more and keeps it for a block.
 func (e *Engine) finalCommitment(in Commitment, out *Effects) validation.Verdict {
@@ -225,7 +234,7 @@ func (e *Engine) mayBeMined(c wire.FinalCommitment) bool {
 		return false
 	}
 	_, mined := e.state.Quorum(c.Type, c.QuorumHash)
-	return !mined && !dkg.Stale(q, base.Tip.Height, e.tree.Tip().Height)
+	return !mined && !late(q, base.Tip.Height, e.tree.Tip().Height)
 }
 
 func (e *Engine) loadMinable(r Records, _ meta) error {

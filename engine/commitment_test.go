@@ -2,6 +2,7 @@ package engine
 
 import (
 	"errors"
+	"slices"
 	"testing"
 
 	"github.com/proctornet/proctor/bls"
@@ -204,24 +205,80 @@ func TestCommitment_Verdicts(t *testing.T) {
 	if r.minable.Len() != 0 || len(r.disk[KindMinable]) != 0 {
 		t.Error("a mined commitment is kept")
 	}
-	old := newHall(t, late.network)
-	old.lie = func(_ int, p Publication) []Publication { // nobody hears of it in time
-		if p.Topic == TopicCommitment {
-			return nil
+}
+
+// What a node takes and forwards costs nobody points at a node that is a few
+// blocks ahead. The session begins at 24, blocks 34 to 42 may carry its
+// commitment, at 49 it is stale.
+func TestCommitment_TakenWhileABlockMayCarryIt(t *testing.T) {
+	n := hallNetwork(5, platform(5, 3))
+	n.genesis.Authorities = slices.Delete(n.genesis.Authorities, 1, 2) // or it would put its commitment into a block
+	h := newHall(t, n)
+	h.onlyNodeCommits(1)
+	var views []*Snapshot
+	h.until(33)
+	for h.height() < 49 {
+		h.step()
+		if view := h.rigs[0].Snapshot(); len(views) == 0 || views[len(views)-1].Tip != view.Tip {
+			views = append(views, view)
 		}
-		if m := speaks(p); m != nil && m.Kind() == wire.KindPrematureCommitment {
+		r, height := h.rigs[1], h.rigs[1].tree.Tip().Height
+		if want := 0; height >= 34 {
+			if height <= 42 {
+				want = 1
+			}
+			if r.minable.Len() != want || len(r.disk[KindMinable]) != want {
+				t.Errorf("at %d node 1 keeps %d and stores %d, want %d", height, r.minable.Len(), len(r.disk[KindMinable]), want)
+			}
+			before := len(h.told)
+			h.again(1)
+			if n := len(onTopic(h.told[before:], TopicCommitment)); n != want {
+				t.Errorf("started at %d node 1 announces %d, want %d", height, n, want)
+			}
+		}
+	}
+	c := must(wire.ParseFinalCommitment(onTopic(h.told, TopicCommitment)[0].Bytes))
+	for _, view := range views {
+		height, want := view.TipHeight(), validation.Valid
+		switch {
+		case height > 48:
+			want = validation.CommitmentStale
+		case height > 42:
+			want = validation.CommitmentLate
+		}
+		if _, v := view.JudgeCommitment(c); v != want.Verdict() {
+			t.Errorf("at %d: %+v, want %+v", height, v, want.Verdict())
+		}
+	}
+	shaky := *views[len(views)-1]
+	shaky.Doubtful = BranchNear
+	if _, v := shaky.JudgeCommitment(c); v != validation.Unsure.Verdict() {
+		t.Errorf("stale, but we may be on the wrong branch: %+v, want %+v", v, validation.Unsure.Verdict())
+	}
+}
+
+// onlyNodeCommits lets one node alone hear what a session results in, and
+// keep it to itself.
+func (h *hall) onlyNodeCommits(node int) {
+	h.lie = func(_ int, p Publication) []Publication {
+		if p.Topic == TopicCommitment {
 			return nil
 		}
 		return []Publication{p}
 	}
-	old.until(48)
-	forgotten := changed(func(c *wire.FinalCommitment) { c.QuorumHash = old.rigs[0].branch.At(24).Tip.Hash })
-	old.rigs[0].want(in(forgotten), validation.Valid) // as far as it is judged here: of the last session
-	old.until(49)
-	if old.rigs[0].minable.Len() != 0 {
-		t.Error("a commitment is kept longer than it can be mined")
+	h.pass = func(_, to int, p Publication) bool {
+		m := speaks(p)
+		return to == node || m == nil || m.Kind() != wire.KindPrematureCommitment
 	}
-	old.rigs[0].want(in(forgotten), validation.CommitmentStale)
+}
+
+func onTopic(told []said, topic Topic) (list []said) {
+	for _, s := range told {
+		if s.Topic == topic {
+			list = append(list, s)
+		}
+	}
+	return list
 }
 
 // commitmentBy is a commitment to the same result with fewer signers, the

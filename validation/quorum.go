@@ -30,6 +30,7 @@ var commitmentRows = []Row{
 	{CommitmentBase, Reject, params.PointsBan, OfMessage, "final commitment of a session that begins at a block where none does"},
 	{CommitmentUnknownBlock, Ignore, 0, OfUs, "final commitment of a session that begins at a block we do not know: held for a few slots"},
 	{CommitmentStale, Reject, params.PointsBan, OfView, "final commitment of a session more than an interval below our tip"},
+	{CommitmentLate, Ignore, 0, OfMessage, "final commitment of a session whose mining window is over"},
 	{CommitmentMined, Ignore, 0, OfMessage, "final commitment of a quorum that a block has made"},
 	{CommitmentNull, Reject, params.PointsBan, OfMessage, "final commitment to nothing: only blocks carry those"},
 	{CommitmentInvalid, Reject, params.PointsBan, OfMessage, "final commitment that does not fit its session: members, signers, version"},

@@ -121,6 +121,7 @@ const (
 	CommitmentBase         Reason = "commitment-not-a-base"
 	CommitmentUnknownBlock Reason = "commitment-unknown-block"
 	CommitmentStale        Reason = "commitment-stale"
+	CommitmentLate         Reason = "commitment-late"
 	CommitmentMined        Reason = "commitment-mined"
 	CommitmentNull         Reason = "commitment-null"
 	CommitmentInvalid      Reason = "commitment-invalid"
