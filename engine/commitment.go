@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"slices"
@@ -152,6 +153,8 @@ func (s *Snapshot) commitment(c wire.FinalCommitment) (*dkg.Roster, validation.R
 		return nil, validation.CommitmentBase
 	}
 	switch tip := s.Tip.Height; {
+	case dkg.PhaseAt(q, height, tip) < dkg.Finalize:
+		return nil, validation.CommitmentEarly
 	case dkg.Stale(q, height, tip):
 		return nil, validation.CommitmentStale
 	case late(q, height, tip):
@@ -175,7 +178,7 @@ func (s *Snapshot) commitment(c wire.FinalCommitment) (*dkg.Roster, validation.R
 	switch {
 	case had && held.ID() == c.ID():
 		return nil, validation.Duplicate
-	case had && !dkg.Better(c, held):
+	case had && !supersedes(c, held):
 		return nil, validation.CommitmentWorse
 	}
 	return r, validation.Valid
@@ -196,11 +199,19 @@ func (e *Engine) finalCommitment(in Commitment, out *Effects) validation.Verdict
 	return v
 }
 
-// keepMinable keeps a good commitment until a block carries it or a better one
-// comes. It reports whether it did.
+// supersedes reports whether c is worth what it costs everybody to take it in
+// place of another of its session. Who hears the members can put together a
+// good one of any subset of them; as only more of them count, and not the lower
+// id, it finds no more than size that each take the place of the one before.
+func supersedes(c, held wire.FinalCommitment) bool {
+	return cmp.Or(cmp.Compare(c.Signers.Count(), held.Signers.Count()), cmp.Compare(c.ValidMembers.Count(), held.ValidMembers.Count())) > 0
+}
+
+// keepMinable keeps a good commitment until a block carries it or one comes
+// that supersedes it. It reports whether it did.
 func (e *Engine) keepMinable(c wire.FinalCommitment, out *Effects) bool {
 	key := state.QuorumKey(c.Type, c.QuorumHash)
-	if held, had := e.minable.Get(key); had && !dkg.Better(c, held) {
+	if held, had := e.minable.Get(key); had && !supersedes(c, held) {
 		return false
 	}
 	e.minable = e.minable.Set(key, c)

@@ -208,15 +208,15 @@ func TestCommitment_Verdicts(t *testing.T) {
 }
 
 // What a node takes and forwards costs nobody points at a node that is a few
-// blocks ahead. The session begins at 24, blocks 34 to 42 may carry its
-// commitment, at 49 it is stale.
+// blocks ahead. The session begins at 24, its members finalize at 34, blocks
+// to 42 may carry its commitment, at 49 it is stale.
 func TestCommitment_TakenWhileABlockMayCarryIt(t *testing.T) {
 	n := hallNetwork(5, platform(5, 3))
 	n.genesis.Authorities = slices.Delete(n.genesis.Authorities, 1, 2) // or it would put its commitment into a block
 	h := newHall(t, n)
 	h.onlyNodeCommits(1)
 	var views []*Snapshot
-	h.until(33)
+	h.until(27)
 	for h.height() < 49 {
 		h.step()
 		if view := h.rigs[0].Snapshot(); len(views) == 0 || views[len(views)-1].Tip != view.Tip {
@@ -245,6 +245,8 @@ func TestCommitment_TakenWhileABlockMayCarryIt(t *testing.T) {
 			want = validation.CommitmentStale
 		case height > 42:
 			want = validation.CommitmentLate
+		case height < 34:
+			want = validation.CommitmentEarly
 		}
 		if _, v := view.JudgeCommitment(c); v != want.Verdict() {
 			t.Errorf("at %d: %+v, want %+v", height, v, want.Verdict())
@@ -281,14 +283,91 @@ func onTopic(told []said, topic Topic) (list []said) {
 	return list
 }
 
+// Who hears the members can put together a good commitment of every subset of
+// them that is large enough. Sent from the worst to the best, few are taken.
+func TestCommitment_FewReplaceOneAnother(t *testing.T) {
+	const size = 7
+	h := newHall(t, hallNetwork(size, platform(size, 4)))
+	h.onlyNodeCommits(1)
+	h.until(34)
+	r := h.rigs[0]
+	best, ok := h.rigs[1].minable.Get(state.QuorumKey(106, r.branch.At(24).Tip.Hash))
+	if !ok || best.Signers.Count() != size || r.minable.Len() != 0 {
+		t.Fatalf("signed by %s, node 0 has %d", best.Signers, r.minable.Len())
+	}
+	q, _ := r.state.LLMQ(106)
+	var all []wire.FinalCommitment
+	for subset := range 1 << size {
+		var signers []int
+		for i := range size {
+			if subset>>i&1 == 1 {
+				signers = append(signers, i)
+			}
+		}
+		if len(signers) >= q.MinSize {
+			all = append(all, h.commitmentOf(best, signers...))
+		}
+	}
+	slices.SortFunc(all, func(a, b wire.FinalCommitment) int {
+		if dkg.Better(a, b) {
+			return 1
+		}
+		return -1
+	})
+	taken := 0
+	for _, c := range all {
+		if v, _ := r.feed(Commitment{"p", c}); v.OK() {
+			taken++
+		} else if v != validation.CommitmentWorse.Verdict() {
+			t.Errorf("signed by %s: %+v", c.Signers, v)
+		}
+	}
+	if want := size - q.MinSize + 1; taken != want {
+		t.Errorf("%d of %d commitments of one session are taken, want %d, one of each number of signers", taken, len(all), want)
+	}
+	if _, known := r.verified.get(best.ID()); !known {
+		t.Error("the one that was taken last is verified again for a block")
+	}
+}
+
+func TestCommitment_Supersedes(t *testing.T) {
+	with := func(signers, valid int, vector byte) wire.FinalCommitment {
+		c := wire.NullCommitment(3, 106, wire.Hash{1}, 0, 5)
+		for i := range 5 {
+			c.Signers[i], c.ValidMembers[i] = i < signers, i < valid
+		}
+		c.VectorHash[0] = vector
+		return c
+	}
+	held := with(3, 3, 9)
+	for _, c := range []struct {
+		signers, valid int
+		want           bool
+	}{{2, 5, false}, {3, 2, false}, {3, 3, false}, {3, 4, true}, {4, 2, true}} {
+		for vector := range byte(20) { // of which some have the lower id
+			if got := supersedes(with(c.signers, c.valid, vector), held); got != c.want {
+				t.Errorf("%d signers and %d valid members in place of 3 and 3: %v, want %v", c.signers, c.valid, got, c.want)
+			}
+		}
+	}
+}
+
 // commitmentBy is a commitment to the same result with fewer signers, the
 // first ones by index.
 func (h *hall) commitmentBy(c wire.FinalCommitment, signers int) wire.FinalCommitment {
+	var first []int
+	for i := range signers {
+		first = append(first, i)
+	}
+	return h.commitmentOf(c, first...)
+}
+
+func (h *hall) commitmentOf(c wire.FinalCommitment, signers ...int) wire.FinalCommitment {
 	roster := h.rigs[0].sessionOf(c.Type, c.QuorumHash)
 	var keys []bls.PublicKey
 	var sigs []bls.Signature
 	c.Signers = make(wire.Bitset, len(c.Signers))
-	for i := range signers {
+	for _, i := range signers {
 		c.Signers[i] = true
 		keys = append(keys, roster.Keys()[i])
 		sigs = append(sigs, h.operator[h.nodeOf(roster.Members()[i].ProTxHash)].Sign(c.CommitmentHash()))

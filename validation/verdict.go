@@ -120,6 +120,7 @@ const (
 	CommitmentType         Reason = "commitment-quorum-type"
 	CommitmentBase         Reason = "commitment-not-a-base"
 	CommitmentUnknownBlock Reason = "commitment-unknown-block"
+	CommitmentEarly        Reason = "commitment-early"
 	CommitmentStale        Reason = "commitment-stale"
 	CommitmentLate         Reason = "commitment-late"
 	CommitmentMined        Reason = "commitment-mined"
