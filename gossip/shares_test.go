@@ -1,7 +1,6 @@
 package gossip
 
 import (
-	"context"
 	"encoding/binary"
 	"io"
 	"net"
@@ -244,42 +243,5 @@ func TestShareQueue(t *testing.T) {
 	}
 	if !q.add(engine.SendShares{To: to, Shares: shareOf(0)}) || len(q.ready) != 3 {
 		t.Error("a node that nobody sends to is not ready")
-	}
-}
-
-func TestProbe(t *testing.T) {
-	a, b := run(t, 1), run(t, 2)
-	enrol(map[int]*node{1: a, 2: b})
-	impostor := run(t, 3)
-	a.set(func(x *backend) {
-		x.where[proTx(4)] = peer.AddrInfo{ID: id(t, 4), Addrs: impostor.info().Addrs}
-		x.where[proTx(5)] = peer.AddrInfo{ID: id(t, 5), Addrs: []multiaddr.Multiaddr{listenSilently(t)}}
-		x.where[proTx(6)] = peer.AddrInfo{ID: id(t, 6)}
-	})
-	for _, c := range []struct {
-		name  string
-		node  wire.Hash
-		alive bool
-	}{
-		{"alive", proTx(2), true},
-		{"connected", proTx(2), true},
-		{"another key", proTx(4), false},
-		{"silent", proTx(5), false},
-		{"no address", proTx(6), false},
-		{"not registered", proTx(7), false},
-	} {
-		ctx, cancel := context.WithTimeout(t.Context(), limit)
-		if c.name == "silent" {
-			ctx, cancel = context.WithTimeout(t.Context(), 50*time.Millisecond)
-		}
-		defer cancel()
-		if err := a.Probe(ctx, c.node); (err == nil) != c.alive {
-			t.Errorf("%s: %v", c.name, err)
-		}
-	}
-	b.stop()
-	await(t, "the end of contact", func() bool { return len(a.Peers()) == 0 })
-	if a.Probe(testContext(t), proTx(2)) == nil {
-		t.Error("a node that stopped answers")
 	}
 }
