@@ -2,11 +2,11 @@ package gossip
 
 import (
 	"context"
-	"sync"
+	"fmt"
+	"net"
 	"testing"
 	"time"
 
-	"github.com/libp2p/go-libp2p/core/network"
 	"github.com/libp2p/go-libp2p/core/peer"
 	"github.com/multiformats/go-multiaddr"
 
@@ -49,8 +49,7 @@ func TestProbe(t *testing.T) {
 	}
 }
 
-// A node that dials us may still have closed its port to others, and its
-// packet filter lets in what comes from where it has sent to.
+// A node that dials us may still have closed its port to others.
 func TestProbe_OfConnectedNodes(t *testing.T) {
 	for _, tr := range transports {
 		t.Run(tr.name, func(t *testing.T) {
@@ -66,13 +65,6 @@ func TestProbe_OfConnectedNodes(t *testing.T) {
 			shut.dial(a)
 			await(t, "contact", func() bool { return len(a.Peers()) == 2 })
 
-			var mu sync.Mutex
-			var from []string // of connections to the open node
-			open.host.Network().Notify(&network.NotifyBundle{ConnectedF: func(_ network.Network, c network.Conn) {
-				mu.Lock()
-				defer mu.Unlock()
-				from = append(from, c.RemoteMultiaddr().String())
-			}})
 			if err := a.Probe(testContext(t), proTx(2)); err != nil {
 				t.Errorf("an open port: %v", err)
 			}
@@ -82,15 +74,40 @@ func TestProbe_OfConnectedNodes(t *testing.T) {
 				t.Error("a closed port of a connected node is taken for open")
 			}
 			await(t, "the end of the probe", func() bool { return a.connections(open.ID()) == 1 && open.connections(a.ID()) == 1 })
-			mu.Lock()
-			defer mu.Unlock()
-			if len(from) != 1 || from[0] == a.address() {
-				t.Errorf("probed from %v, want one port that is not the one of %s", from, a.address())
-			}
 			if len(a.Peers()) != 2 || a.contact(open.ID()) != "up" || open.contact(a.ID()) != "up" {
 				t.Error("the probe disturbed the contact")
 			}
 		})
+	}
+}
+
+// A packet filter lets in what comes from where its node has sent to: that is
+// the port we listen on.
+func TestProbe_ComesFromAnotherPort(t *testing.T) {
+	a := run(t, 1, listen(onQUIC))
+	l, err := net.ListenUDP("udp4", &net.UDPAddr{IP: net.IPv4(127, 0, 0, 1)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	at := func(address net.Addr) string {
+		return fmt.Sprintf("/ip4/127.0.0.1/udp/%d/quic-v1", address.(*net.UDPAddr).Port)
+	}
+	a.set(func(b *backend) {
+		b.where = map[wire.Hash]peer.AddrInfo{proTx(2): {ID: id(t, 2), Addrs: []multiaddr.Multiaddr{multiaddr.StringCast(at(l.LocalAddr()))}}}
+	})
+	ctx, cancel := context.WithTimeout(t.Context(), 300*time.Millisecond)
+	defer cancel()
+	if a.Probe(ctx, proTx(2)) == nil {
+		t.Error("silence is taken for an answer")
+	}
+	l.SetReadDeadline(time.Now().Add(limit))
+	_, from, err := l.ReadFrom(make([]byte, 1<<16))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if at(from) == a.address() {
+		t.Errorf("probed from %s, where we listen", at(from))
 	}
 }
 
@@ -106,5 +123,38 @@ func TestProbe_AsksTheBanBook(t *testing.T) {
 	cut = ""
 	if err := a.Probe(testContext(t), proTx(2)); err != nil {
 		t.Error(err)
+	}
+}
+
+// On a public network the registry must not make us dial into a private one,
+// by its addresses or by names. Where bootstrap peers are the operator says.
+func TestReach_PrivateAddressesOfPublicNetworks(t *testing.T) {
+	b := run(t, 2)
+	names := &names{to: multiaddr.StringCast(b.address())}
+	for _, where := range []string{b.address(), "/dns4/inside.test/tcp/4001"} {
+		for _, c := range []struct {
+			name   string
+			change func(*Config)
+			dials  bool
+		}{
+			{"shared", func(*Config) {}, true},
+			{"public", func(c *Config) { c.SharedAddresses = false }, false},
+			{"bootstrap", func(c *Config) {
+				c.SharedAddresses, c.Bootstrap = false, []peer.AddrInfo{{ID: b.ID()}}
+			}, true},
+		} {
+			t.Run(c.name+where, func(t *testing.T) {
+				a := prepare(t, 1, c.change, func(c *Config) { c.resolver = names }) // not run: dials nobody by itself
+				a.set(func(x *backend) {
+					x.where = map[wire.Hash]peer.AddrInfo{proTx(2): {ID: b.ID(), Addrs: []multiaddr.Multiaddr{multiaddr.StringCast(where)}}}
+				})
+				if err := a.Probe(testContext(t), proTx(2)); (err == nil) != c.dials {
+					t.Errorf("probe: %v", err)
+				}
+				if _, err := a.connectTo(testContext(t), proTx(2)); (err == nil) != c.dials {
+					t.Errorf("for shares: %v", err)
+				}
+			})
+		}
 	}
 }
