@@ -168,13 +168,19 @@ func TestShares_OfOnePeerAreLimited(t *testing.T) {
 	n, s := run(t, 1), newStranger(t, 2)
 	n.set(func(b *backend) { b.keys[proTx(2)] = serviceKey(2) })
 	s.meet(n)
-	full := frame(make(wire.SigShares, wire.MaxSigShares).Bytes())
-	sent := 0
-	for ; n.shareMessages("server", "limited") == 0 && sent < 1000; sent++ {
-		s.sendShares(n, full)
+	full, start := frame(make(wire.SigShares, wire.MaxSigShares).Bytes()), time.Now()
+	if _, err := s.sendShares(n, full); err != nil {
+		t.Fatalf("the first: %v", err)
 	}
-	if taken := len(n.sharesTaken()); taken < sharesBurst/wire.MaxSigShares || taken != sent-1 || len(n.offences()) != 0 {
-		t.Errorf("%d messages sent, %d taken, offences %v", sent, taken, n.offences())
+	if left := n.shares.taken.buckets[s.ID()].TokensAt(start); left != sharesBurst-wire.MaxSigShares {
+		t.Errorf("%v shares are left to the peer, want %d", left, sharesBurst-wire.MaxSigShares)
+	}
+	n.shares.taken.allow(s.ID(), sharesBurst, time.Now().Add(time.Hour)) // none are left until then
+	if _, err := s.sendShares(n, full); err == nil {
+		t.Error("more were taken than may be")
+	}
+	if got := n.shareMessages("server", "limited"); got != 1 || len(n.sharesTaken()) != 1 || len(n.offences()) != 0 {
+		t.Errorf("%v limited, %d messages taken, offences %v", got, len(n.sharesTaken()), n.offences())
 	}
 }
 
