@@ -100,6 +100,8 @@ var advice = map[validation.Reason]string{
 	validation.CommitmentType:         sender + newer,
 	validation.CommitmentBase:         sender,
 	validation.CommitmentUnknownBlock: race,
+	validation.CommitmentEarly:        race,
+	validation.CommitmentLate:         race,
 	validation.CommitmentStale:        sender,
 	validation.CommitmentMined:        harmless,
 	validation.CommitmentNull:         sender,
