@@ -106,7 +106,7 @@ func (n *Node) reportQuorums(e *engine.Effects) {
 		}
 		for _, t := range c.Null {
 			m.mined.WithLabelValues(typeLabel(t), minedNull).Inc()
-			n.config.Log.Info("no quorum formed", "type", t, "height", c.Tip.Height)
+			n.config.Log.Debug("null commitment", "type", t, "height", c.Tip.Height)
 		}
 		for _, p := range c.Punishments {
 			m.punishments.Inc()
