@@ -31,7 +31,7 @@ var advice = map[validation.Reason]string{
 	validation.RegularNode:       sender + handedIn + "only evonodes are banned from Platform.",
 	validation.HeightNear:        race + handedIn + "it is too old: let the quorum sign anew.",
 	validation.HeightFar:         sender + handedIn + "it is too old, or of another network: let the quorum sign anew.",
-	validation.UnknownQuorum:     sender + handedIn + "`proctor quorum list --height H` with the signed height shows which quorums signed then.",
+	validation.UnknownQuorum:     sender + handedIn + "`proctor quorum list --height 700` shows which quorums sign at a height.",
 	validation.SignatureEncoding: sender + handedIn + "the signature is cut or mistyped.",
 	validation.Signature:         sender + handedIn + "another quorum signed it, or another height, node or network: `proctor ban verify`.",
 	validation.Stale:             harmless + " The node was revived, or banned by a newer one, since." + handedIn + "if it is still dead, let the quorum sign anew.",
