@@ -78,7 +78,8 @@ type Engine struct {
 	stored    map[wire.Hash][]wire.DKGMessage // of an earlier run, by state.QuorumKey, until we are synced
 	attended  wire.Hash                       // the tip that sessions have moved on to
 	shown     shownSessions
-	unreached map[wire.Hash]int // fellow members: failed probes in a row
+	dkgFaults []DKGFault        // ascending by base; never changed in place
+	unreached map[wire.Hash]int // registered nodes: failed probes in a row
 
 	proofs           uptime.Book
 	votes            *quorum.Votes
@@ -222,6 +223,7 @@ func (e *Engine) Snapshot() *Snapshot {
 		Sessions:       e.shown.rosters,
 		DKG:            e.shown.status,
 		BadVotes:       e.shown.badVotes,
+		DKGFaults:      e.dkgFaults,
 		Minable:        e.minable,
 		Signatures:     e.signatures,
 		Contradictions: e.contradictions,

@@ -245,7 +245,7 @@ func (b *addressBook) share(shared bool, skip func(peer.ID) bool, r *rand.Rand) 
 	return l.Cut()
 }
 
-// dialable reports whether an address may be dialled because of hearsay. It
+// dialable reports whether an address may be dialled because others say so. It
 // must not lead into a network that is nobody's business, nor to a name
 // server, a relay or another peer.
 func dialable(a multiaddr.Multiaddr, shared bool) bool {

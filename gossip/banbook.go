@@ -17,10 +17,11 @@ import (
 // book is a copy that answers under a lock held for a map look-up. It is a
 // libp2p connection gater and a pubsub blacklist.
 type banBook struct {
-	mu     sync.RWMutex
-	until  map[peer.ID]time.Time
-	points map[peer.ID]account // of peers charged since they were last at zero
-	cut    func(peer.ID) bool  // optional: links that are cut, see Config
+	mu       sync.RWMutex
+	until    map[peer.ID]time.Time
+	points   map[peer.ID]account                     // of peers charged since they were last at zero
+	cut      func(peer.ID) bool                      // optional: links that are cut, see Config
+	dialable func(peer.ID, multiaddr.Multiaddr) bool // optional: whether a peer may be dialled there
 }
 
 // account is a peer's when it was last charged.
@@ -105,8 +106,12 @@ func (b *banBook) Contains(p peer.ID) bool { return b.banned(p) }
 // InterceptPeerDial refuses to dial banned peers.
 func (b *banBook) InterceptPeerDial(p peer.ID) bool { return !b.refuses(p) }
 
-// InterceptAddrDial refuses to dial banned peers.
-func (b *banBook) InterceptAddrDial(p peer.ID, _ multiaddr.Multiaddr) bool { return !b.refuses(p) }
+// InterceptAddrDial is asked when names have been resolved. What anybody can
+// write into the registry, what peers tell and what names lead to must not
+// make us look around where we have no business.
+func (b *banBook) InterceptAddrDial(p peer.ID, a multiaddr.Multiaddr) bool {
+	return !b.refuses(p) && (b.dialable == nil || b.dialable(p, a))
+}
 
 // InterceptAccept lets everybody in: who it is shows one step later.
 func (b *banBook) InterceptAccept(network.ConnMultiaddrs) bool { return true }

@@ -15,13 +15,6 @@ import (
 // errUnregistered means that the registry has no such service node.
 var errUnregistered = errors.New("gossip: not a registered service node")
 
-// Probe returns nil if a service node takes a connection and proves its
-// service key, or is connected already.
-func (s *Service) Probe(ctx context.Context, node wire.Hash) error {
-	_, err := s.connectTo(ctx, node)
-	return err
-}
-
 // reach returns the peer that a service node is, once we are in contact.
 func (s *Service) reach(ctx context.Context, node wire.Hash) (peer.ID, error) {
 	p, err := s.connectTo(ctx, node)
@@ -38,19 +31,26 @@ func (s *Service) reach(ctx context.Context, node wire.Hash) (peer.ID, error) {
 
 // connectTo returns the peer that a service node is, once it is connected.
 func (s *Service) connectTo(ctx context.Context, node wire.Hash) (peer.ID, error) {
+	info, err := s.where(node)
+	if err != nil || s.host.Network().Connectedness(info.ID) == network.Connected {
+		return info.ID, err
+	}
+	return info.ID, s.connect(ctx, info)
+}
+
+// where is a service node's identity, and where the registry and our address
+// book say it is reached.
+func (s *Service) where(node wire.Hash) (peer.AddrInfo, error) {
 	info, ok := s.config.Backend.Where(node)
 	if !ok {
-		return "", fmt.Errorf("%w: %s", errUnregistered, node.Short())
-	}
-	if s.host.Network().Connectedness(info.ID) == network.Connected {
-		return info.ID, nil
+		return info, fmt.Errorf("%w: %s", errUnregistered, node.Short())
 	}
 	s.dialer.mu.Lock()
+	defer s.dialer.mu.Unlock()
 	if c := s.dialer.book.candidates[info.ID]; c != nil {
 		info.Addrs = distinct(append(info.Addrs, c.known()...))
 	}
-	s.dialer.mu.Unlock()
-	return info.ID, s.connect(ctx, info)
+	return info, nil
 }
 
 // connect dials a peer, whose handshake then shows whether it is one. The

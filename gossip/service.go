@@ -118,6 +118,13 @@ type Config struct {
 	room     int                          // contacts above which observers are refused; default keepConnsAbove
 }
 
+// dialable reports whether a peer may be dialled at an address. A bootstrap
+// peer may be anywhere: our operator says where it is.
+func (c Config) dialable(p peer.ID, a multiaddr.Multiaddr) bool {
+	trusted := slices.ContainsFunc(c.Bootstrap, func(i peer.AddrInfo) bool { return i.ID == p })
+	return trusted || dialable(a, c.SharedAddresses)
+}
+
 // Service is a running or startable node of the gossip network.
 type Service struct {
 	config    Config
@@ -162,7 +169,7 @@ func New(c Config) (*Service, error) {
 		c.room = keepConnsAbove
 	}
 	s := &Service{config: c, book: newBanBook(), outbox: newOutbox(), inventory: newInventory(), shares: newShareQueue(), herald: newHerald(c.Backend), log: c.Log, contacts: make(map[peer.ID]Contact)}
-	s.book.cut = c.Cut
+	s.book.cut, s.book.dialable = c.Cut, c.dialable
 	s.ctx, s.stop = context.WithCancel(context.Background())
 	if err := s.open(); err != nil {
 		return nil, errors.Join(err, s.Close())

@@ -1,7 +1,6 @@
 package gossip
 
 import (
-	"context"
 	"encoding/binary"
 	"io"
 	"net"
@@ -169,13 +168,19 @@ func TestShares_OfOnePeerAreLimited(t *testing.T) {
 	n, s := run(t, 1), newStranger(t, 2)
 	n.set(func(b *backend) { b.keys[proTx(2)] = serviceKey(2) })
 	s.meet(n)
-	full := frame(make(wire.SigShares, wire.MaxSigShares).Bytes())
-	sent := 0
-	for ; n.shareMessages("server", "limited") == 0 && sent < 1000; sent++ {
-		s.sendShares(n, full)
+	full, start := frame(make(wire.SigShares, wire.MaxSigShares).Bytes()), time.Now()
+	if _, err := s.sendShares(n, full); err != nil {
+		t.Fatalf("the first: %v", err)
 	}
-	if taken := len(n.sharesTaken()); taken < sharesBurst/wire.MaxSigShares || taken != sent-1 || len(n.offences()) != 0 {
-		t.Errorf("%d messages sent, %d taken, offences %v", sent, taken, n.offences())
+	if left := n.shares.taken.buckets[s.ID()].TokensAt(start); left != sharesBurst-wire.MaxSigShares {
+		t.Errorf("%v shares are left to the peer, want %d", left, sharesBurst-wire.MaxSigShares)
+	}
+	n.shares.taken.allow(s.ID(), sharesBurst, time.Now().Add(time.Hour)) // none are left until then
+	if _, err := s.sendShares(n, full); err == nil {
+		t.Error("more were taken than may be")
+	}
+	if got := n.shareMessages("server", "limited"); got != 1 || len(n.sharesTaken()) != 1 || len(n.offences()) != 0 {
+		t.Errorf("%v limited, %d messages taken, offences %v", got, len(n.sharesTaken()), n.offences())
 	}
 }
 
@@ -244,42 +249,5 @@ func TestShareQueue(t *testing.T) {
 	}
 	if !q.add(engine.SendShares{To: to, Shares: shareOf(0)}) || len(q.ready) != 3 {
 		t.Error("a node that nobody sends to is not ready")
-	}
-}
-
-func TestProbe(t *testing.T) {
-	a, b := run(t, 1), run(t, 2)
-	enrol(map[int]*node{1: a, 2: b})
-	impostor := run(t, 3)
-	a.set(func(x *backend) {
-		x.where[proTx(4)] = peer.AddrInfo{ID: id(t, 4), Addrs: impostor.info().Addrs}
-		x.where[proTx(5)] = peer.AddrInfo{ID: id(t, 5), Addrs: []multiaddr.Multiaddr{listenSilently(t)}}
-		x.where[proTx(6)] = peer.AddrInfo{ID: id(t, 6)}
-	})
-	for _, c := range []struct {
-		name  string
-		node  wire.Hash
-		alive bool
-	}{
-		{"alive", proTx(2), true},
-		{"connected", proTx(2), true},
-		{"another key", proTx(4), false},
-		{"silent", proTx(5), false},
-		{"no address", proTx(6), false},
-		{"not registered", proTx(7), false},
-	} {
-		ctx, cancel := context.WithTimeout(t.Context(), limit)
-		if c.name == "silent" {
-			ctx, cancel = context.WithTimeout(t.Context(), 50*time.Millisecond)
-		}
-		defer cancel()
-		if err := a.Probe(ctx, c.node); (err == nil) != c.alive {
-			t.Errorf("%s: %v", c.name, err)
-		}
-	}
-	b.stop()
-	await(t, "the end of contact", func() bool { return len(a.Peers()) == 0 })
-	if a.Probe(testContext(t), proTx(2)) == nil {
-		t.Error("a node that stopped answers")
 	}
 }

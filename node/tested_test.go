@@ -30,7 +30,7 @@ type testedNetwork struct {
 
 var tested = sync.OnceValues(func() (*testedNetwork, error) {
 	n, err := testnet.NewNetwork(testnet.Options{
-		Nodes: 10, Regular: 4, Authorities: 4, Seed: 7, Profile: "spec", Slot: time.Second, History: 3600, Now: time.Now(), Apart: true, NoQuorums: true,
+		Nodes: 10, Regular: 4, Authorities: 4, Seed: 7, Profile: "spec", Slot: time.Second, History: 3600, Now: time.Now(), NoQuorums: true,
 	})
 	if err != nil {
 		return nil, err
@@ -258,7 +258,7 @@ func TestExplain_SaysWhoSawWhat(t *testing.T) {
 // nothing to explain.
 func TestExplain_OfANodeThatIsGone(t *testing.T) {
 	network, err := testnet.NewNetwork(testnet.Options{
-		Nodes: 9, Regular: 4, Authorities: 4, Unregistered: 1, Seed: 8, Profile: "spec", Slot: time.Second, History: 3600, Now: time.Now(), Apart: true, NoQuorums: true,
+		Nodes: 9, Regular: 4, Authorities: 4, Unregistered: 1, Seed: 8, Profile: "spec", Slot: time.Second, History: 3600, Now: time.Now(), NoQuorums: true,
 	})
 	if err != nil {
 		t.Fatal(err)

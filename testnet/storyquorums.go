@@ -100,7 +100,7 @@ func (s *Story) endpointDead(ctx context.Context) (string, error) {
 	if len(signed) < llmq.Threshold || attempts == 0 {
 		return "", fmt.Errorf("%d members asked for the ban with up to %d attempts as evidence, the threshold is %d", len(signed), attempts, llmq.Threshold)
 	}
-	return fmt.Sprintf("%s of %s was silent from block %d on: the monitors of %s found it dead in %d attempts and signed at height %d; %d are enough in quorum %s; the ban is on all %d nodes",
+	return fmt.Sprintf("%s of %s was dead from block %d on: the monitors of %s tried it %d times each and signed a ban of height %d; %d are enough in quorum %s; its flag is on all %d nodes",
 		m.Platform, m.Name, s.quorums.died, strings.Join(signed, ", "), attempts, ban.SignedHeight, llmq.Threshold, q.Hash().Short(), len(s.Cluster.Running())), nil
 }
 
@@ -178,9 +178,12 @@ func (s *Story) revived(ctx context.Context) (string, error) {
 	m := s.Cluster.Members[s.dead()]
 	var q state.Quorum
 	err := s.Cluster.Await(ctx, m.Name+" to be in a quorum again", func() bool {
-		q = s.platformQuorums()[0]
-		i, member := q.Index(m.ProTxHash)
-		return member && q.Base > s.quorums.banned && q.Commitment.ValidMembers.Has(i)
+		for _, q = range slices.Backward(s.platformQuorums()) {
+			if i, member := q.Index(m.ProTxHash); member && q.Base > s.quorums.banned && q.Commitment.ValidMembers.Has(i) {
+				return true
+			}
+		}
+		return false
 	})
 	if err != nil {
 		return "", err
@@ -189,7 +192,7 @@ func (s *Story) revived(ctx context.Context) (string, error) {
 	if n.PoSeBanned() || n.RevivedHeight <= s.quorums.banned || !s.Cluster.FlagOn(m.ProTxHash, false) {
 		return "", fmt.Errorf("%s is in quorum %s; PoSe-banned %t, revived in block %d", m.Name, q.Hash().Short(), n.PoSeBanned(), n.RevivedHeight)
 	}
-	return fmt.Sprintf("%s repaired its endpoint and announced it in block %d: flag gone, score 0, and a valid member of the next quorum; %s", m.Name, n.RevivedHeight, quorumText(q)), nil
+	return fmt.Sprintf("%s repaired its endpoint and announced it in block %d: flag gone, score 0, and valid in the next %s", m.Name, n.RevivedHeight, quorumText(q)), nil
 }
 
 // killedInDKG kills a member after it has sent its contribution, and starts it
@@ -233,5 +236,5 @@ func (s *Story) killedInDKG(ctx context.Context) (string, error) {
 	if q.Base != base || !member || !q.Commitment.ValidMembers.Has(i) {
 		return "", fmt.Errorf("%s, killed at height %d and back at %d, is not valid in the quorum from block %d on; wanted that from %d on", m.Name, killed, back, q.Base, base)
 	}
-	return fmt.Sprintf("%s, killed at height %d after its contribution, was back at %d and is valid; %s", m.Name, killed, back, quorumText(q)), nil
+	return fmt.Sprintf("%s, killed at height %d after its contribution, was back at %d and is valid in %s", m.Name, killed, back, quorumText(q)), nil
 }
