@@ -78,6 +78,7 @@ type Engine struct {
 	stored    map[wire.Hash][]wire.DKGMessage // of an earlier run, by state.QuorumKey, until we are synced
 	attended  wire.Hash                       // the tip that sessions have moved on to
 	shown     shownSessions
+	spoken    Spoken
 	unreached map[wire.Hash]int // fellow members: failed probes in a row
 
 	proofs           uptime.Book
@@ -221,6 +222,7 @@ func (e *Engine) Snapshot() *Snapshot {
 		Rosters:        e.lastRosters(),
 		Sessions:       e.shown.rosters,
 		DKG:            e.shown.status,
+		Spoken:         e.spoken,
 		BadVotes:       e.shown.badVotes,
 		Minable:        e.minable,
 		Signatures:     e.signatures,

@@ -114,6 +114,7 @@ func (e *Engine) say(messages []dkg.Opened, stored []wire.DKGMessage, out *Effec
 		if !slices.ContainsFunc(stored, func(m wire.DKGMessage) bool { return m.ID() == o.Message.ID() }) {
 			putDKG(o.Message, out)
 		}
+		e.spoke(o.Message)
 		out.Publications = append(out.Publications, Publication{DKGTopic(o.Message.Head().Type), DKGBytes(o.Message)})
 	}
 }
@@ -151,6 +152,7 @@ func (e *Engine) dkgMessage(in DKG, out *Effects) validation.Verdict {
 	reason := s.Add(in.Message)
 	if reason == dkg.ReasonAccepted || reason == dkg.ReasonEquivocation {
 		putDKG(in.Message.Message, out)
+		e.spoke(in.Message.Message)
 	}
 	return DKGVerdict(reason)
 }
@@ -243,6 +245,7 @@ func (e *Engine) leave(those func(*session) bool, out *Effects) bool {
 		}
 		for _, o := range s.Kept() {
 			out.delete(KindDKG, DKGKey(o.Message))
+			e.spoken = e.spoken.Delete(spokenKey(o.Message))
 		}
 		return true
 	})
@@ -326,6 +329,9 @@ func (e *Engine) resumeSession(key wire.Hash, messages []wire.DKGMessage, out *E
 	var send []dkg.Opened
 	s.Session, send = dkg.Resume(r, e.identity(intime), kept, tip, e.voteBad(s))
 	e.sessions = append(e.sessions, s)
+	for _, m := range messages {
+		e.spoke(m)
+	}
 	e.say(send, messages, out)
 	return true
 }
