@@ -9,7 +9,7 @@ build:
 # run without the race detector.
 test: lint
 	go test -race -timeout 20m ./...
-	go test -run 'TestSimulation_|TestDemo_' ./testnet ./cmd/node
+	go test -run 'TestSimulation_|TestDemo_|TestQuickstart' ./testnet ./cmd/node ./docs
 
 lint:
 	test -z "$$(gofmt -l .)" || { gofmt -l .; exit 1; }

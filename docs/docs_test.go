@@ -31,6 +31,8 @@ func TestTables(t *testing.T) {
 		{"verdicts.md", "verdicts", verdicts},
 		{"metrics.md", "metrics", metrics},
 		{"commands.md", "methods", methods},
+		{"operations.md", "alerts", alerts},
+		{"operations.md", "reasons", reasons},
 	} {
 		old, err := os.ReadFile(c.file)
 		if err != nil {

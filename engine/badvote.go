@@ -1,8 +1,11 @@
 package engine
 
 import (
+	"slices"
+
 	"github.com/proctornet/proctor/params"
 	"github.com/proctornet/proctor/quorum"
+	"github.com/proctornet/proctor/quorum/dkg"
 	"github.com/proctornet/proctor/state"
 	"github.com/proctornet/proctor/wire"
 )
@@ -25,30 +28,62 @@ const (
 	VoteFlagged     BadVoteReason = "platform-ban"
 	VoteUnreachable BadVoteReason = "unreachable"
 	VoteProtocol    BadVoteReason = "protocol"
+	VoteRecalled    BadVoteReason = "before-restart" // we voted before a restart, and the reason is gone
 )
 
 // BadVoteReasons lists every reason.
 func BadVoteReasons() []BadVoteReason {
-	return []BadVoteReason{VoteFlagged, VoteUnreachable, VoteProtocol}
+	return []BadVoteReason{VoteFlagged, VoteUnreachable, VoteProtocol, VoteRecalled}
 }
 
-// voteBad says whom to vote out of a session, and keeps why. It is asked once,
-// when Complain begins.
-func (e *Engine) voteBad(s *session) func(wire.Hash) bool {
+// voteBad says whom to vote out of a session, and adds why to votes. It is
+// asked once, when Complain begins.
+func (e *Engine) voteBad(r *dkg.Roster, votes *[]BadVote) func(wire.Hash) bool {
 	if e.config.Genesis.NoQuorumPoSe {
 		return nil
 	}
-	var required, sound, looked bool
+	why := e.badVoteReasons()
 	return func(proTx wire.Hash) bool {
-		if !looked { // both look at every node
-			looked, required, sound = true, e.protocolRequired(), e.ailment() == quorum.Sound
-		}
-		reason, bad := e.badVote(proTx, required, sound)
+		reason, bad := why(proTx)
 		if bad {
-			_, hash := s.Base()
-			s.badVotes = append(s.badVotes, BadVote{s.LLMQ().Type, hash, proTx, reason})
+			_, hash := r.Base()
+			*votes = append(*votes, BadVote{r.LLMQ().Type, hash, proTx, reason})
 		}
 		return bad
+	}
+}
+
+// recallVotes finds our votes in the complaint of an earlier run. It names
+// members at fault too, who have none of ours.
+func (e *Engine) recallVotes(s *session) (votes []BadVote) {
+	self, member := s.Self()
+	if !member {
+		return nil
+	}
+	why := e.badVoteReasons()
+	_, hash := s.Base()
+	for _, m := range s.Status().Members {
+		if !slices.Contains(m.Voters, self) || m.Fault == dkg.NoContribution || m.Fault == dkg.TwoContributions {
+			continue
+		}
+		reason, bad := why(m.ProTxHash)
+		if !bad {
+			reason = VoteRecalled
+		}
+		votes = append(votes, BadVote{s.LLMQ().Type, hash, m.ProTxHash, reason})
+	}
+	return votes
+}
+
+// badVoteReasons is badVote with what is the same for all members, which is
+// found with the first of them: it looks at every node.
+func (e *Engine) badVoteReasons() func(wire.Hash) (BadVoteReason, bool) {
+	var required, sound, looked bool
+	return func(proTx wire.Hash) (BadVoteReason, bool) {
+		if !looked {
+			looked, required, sound = true, e.protocolRequired(), e.ailment() == quorum.Sound
+		}
+		return e.badVote(proTx, required, sound)
 	}
 }
 

@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"maps"
 	"testing"
 
 	"github.com/proctornet/proctor/params"
@@ -103,5 +104,26 @@ func TestBadVote_UnreachableMember(t *testing.T) {
 	h.rigs[0].feed(Probed{Probe{wire.Hash{9}, Transport, ""}, "of no member"})
 	if got := h.rigs[0].unreached; len(got) != 0 {
 		t.Errorf("after success %v", got)
+	}
+}
+
+// The count lasts beyond the sessions in which it was made, and ends with
+// success or when the node leaves the registry.
+func TestBadVote_FailuresAreCountedWhileRegistered(t *testing.T) {
+	h := newHall(t, hallNetwork(4, platform(4, 3)))
+	h.until(30)
+	r := h.rigs[0]
+	failed := func(proTx wire.Hash) { r.feed(Probed{Probe{proTx, Transport, ""}, "refused"}) }
+	failed(proTx(1))
+	failed(proTx(1))
+	failed(proTx(2))
+	failed(wire.Hash{9}) // is not registered
+	r.leave(func(*session) bool { return true }, new(Effects))
+	failed(proTx(1))
+	r.unreached[wire.Hash{8}] = 3 // has left the registry
+	h.until(32)
+	r.feed(Probed{Probe{proTx(2), Transport, ""}, ""})
+	if got, want := r.unreached, map[wire.Hash]int{proTx(1): 3}; !maps.Equal(got, want) {
+		t.Errorf("failures %v, want %v", got, want)
 	}
 }

@@ -1,10 +1,12 @@
 package engine
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"slices"
 
+	"github.com/proctornet/proctor/params"
 	"github.com/proctornet/proctor/quorum/dkg"
 	"github.com/proctornet/proctor/state"
 	"github.com/proctornet/proctor/validation"
@@ -150,8 +152,13 @@ func (s *Snapshot) commitment(c wire.FinalCommitment) (*dkg.Roster, validation.R
 	if !dkg.IsBase(q, height) {
 		return nil, validation.CommitmentBase
 	}
-	if dkg.Stale(q, height, s.Tip.Height) {
+	switch tip := s.Tip.Height; {
+	case dkg.PhaseAt(q, height, tip) < dkg.Finalize:
+		return nil, validation.CommitmentEarly
+	case dkg.Stale(q, height, tip):
 		return nil, validation.CommitmentStale
+	case late(q, height, tip):
+		return nil, validation.CommitmentLate
 	}
 	if _, mined := s.State.Quorum(c.Type, c.QuorumHash); mined {
 		return nil, validation.CommitmentMined
@@ -171,11 +178,16 @@ func (s *Snapshot) commitment(c wire.FinalCommitment) (*dkg.Roster, validation.R
 	switch {
 	case had && held.ID() == c.ID():
 		return nil, validation.Duplicate
-	case had && !dkg.Better(c, held):
+	case had && !supersedes(c, held):
 		return nil, validation.CommitmentWorse
 	}
 	return r, validation.Valid
 }
+
+// late reports whether no block on top of the tip can carry the commitment of
+// the session that begins at base. The blocks from there until it is stale are
+// what two honest nodes may be apart before one charges the other.
+func late(q params.LLMQ, base, tip int32) bool { return tip > base+q.MiningEnd }
 
 // finalCommitment judges a commitment once more and keeps it for a block.
 func (e *Engine) finalCommitment(in Commitment, out *Effects) validation.Verdict {
@@ -187,11 +199,19 @@ func (e *Engine) finalCommitment(in Commitment, out *Effects) validation.Verdict
 	return v
 }
 
-// keepMinable keeps a good commitment until a block carries it or a better one
-// comes. It reports whether it did.
+// supersedes reports whether c is worth what it costs everybody to take it in
+// place of another of its session. Who hears the members can put together a
+// good one of any subset of them; as only more of them count, and not the lower
+// id, it finds no more than size that each take the place of the one before.
+func supersedes(c, held wire.FinalCommitment) bool {
+	return cmp.Or(cmp.Compare(c.Signers.Count(), held.Signers.Count()), cmp.Compare(c.ValidMembers.Count(), held.ValidMembers.Count())) > 0
+}
+
+// keepMinable keeps a good commitment until a block carries it or one comes
+// that supersedes it. It reports whether it did.
 func (e *Engine) keepMinable(c wire.FinalCommitment, out *Effects) bool {
 	key := state.QuorumKey(c.Type, c.QuorumHash)
-	if held, had := e.minable.Get(key); had && !dkg.Better(c, held) {
+	if held, had := e.minable.Get(key); had && !supersedes(c, held) {
 		return false
 	}
 	e.minable = e.minable.Set(key, c)
@@ -225,7 +245,7 @@ func (e *Engine) mayBeMined(c wire.FinalCommitment) bool {
 		return false
 	}
 	_, mined := e.state.Quorum(c.Type, c.QuorumHash)
-	return !mined && !dkg.Stale(q, base.Tip.Height, e.tree.Tip().Height)
+	return !mined && !late(q, base.Tip.Height, e.tree.Tip().Height)
 }
 
 func (e *Engine) loadMinable(r Records, _ meta) error {

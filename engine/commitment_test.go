@@ -2,6 +2,7 @@ package engine
 
 import (
 	"errors"
+	"slices"
 	"testing"
 
 	"github.com/proctornet/proctor/bls"
@@ -204,34 +205,169 @@ func TestCommitment_Verdicts(t *testing.T) {
 	if r.minable.Len() != 0 || len(r.disk[KindMinable]) != 0 {
 		t.Error("a mined commitment is kept")
 	}
-	old := newHall(t, late.network)
-	old.lie = func(_ int, p Publication) []Publication { // nobody hears of it in time
-		if p.Topic == TopicCommitment {
-			return nil
+}
+
+// What a node takes and forwards costs nobody points at a node that is a few
+// blocks ahead. The session begins at 24, its members finalize at 34, blocks
+// to 42 may carry its commitment, at 49 it is stale.
+func TestCommitment_TakenWhileABlockMayCarryIt(t *testing.T) {
+	n := hallNetwork(5, platform(5, 3))
+	n.genesis.Authorities = slices.Delete(n.genesis.Authorities, 1, 2) // or it would put its commitment into a block
+	h := newHall(t, n)
+	h.onlyNodeCommits(1)
+	var views []*Snapshot
+	h.until(27)
+	for h.height() < 49 {
+		h.step()
+		if view := h.rigs[0].Snapshot(); len(views) == 0 || views[len(views)-1].Tip != view.Tip {
+			views = append(views, view)
 		}
-		if m := speaks(p); m != nil && m.Kind() == wire.KindPrematureCommitment {
+		r, height := h.rigs[1], h.rigs[1].tree.Tip().Height
+		if want := 0; height >= 34 {
+			if height <= 42 {
+				want = 1
+			}
+			if r.minable.Len() != want || len(r.disk[KindMinable]) != want {
+				t.Errorf("at %d node 1 keeps %d and stores %d, want %d", height, r.minable.Len(), len(r.disk[KindMinable]), want)
+			}
+			before := len(h.told)
+			h.again(1)
+			if n := len(onTopic(h.told[before:], TopicCommitment)); n != want {
+				t.Errorf("started at %d node 1 announces %d, want %d", height, n, want)
+			}
+		}
+	}
+	c := must(wire.ParseFinalCommitment(onTopic(h.told, TopicCommitment)[0].Bytes))
+	for _, view := range views {
+		height, want := view.TipHeight(), validation.Valid
+		switch {
+		case height > 48:
+			want = validation.CommitmentStale
+		case height > 42:
+			want = validation.CommitmentLate
+		case height < 34:
+			want = validation.CommitmentEarly
+		}
+		if _, v := view.JudgeCommitment(c); v != want.Verdict() {
+			t.Errorf("at %d: %+v, want %+v", height, v, want.Verdict())
+		}
+	}
+	shaky := *views[len(views)-1]
+	shaky.Doubtful = BranchNear
+	if _, v := shaky.JudgeCommitment(c); v != validation.Unsure.Verdict() {
+		t.Errorf("stale, but we may be on the wrong branch: %+v, want %+v", v, validation.Unsure.Verdict())
+	}
+}
+
+// onlyNodeCommits lets one node alone hear what a session results in, and
+// keep it to itself.
+func (h *hall) onlyNodeCommits(node int) {
+	h.lie = func(_ int, p Publication) []Publication {
+		if p.Topic == TopicCommitment {
 			return nil
 		}
 		return []Publication{p}
 	}
-	old.until(48)
-	forgotten := changed(func(c *wire.FinalCommitment) { c.QuorumHash = old.rigs[0].branch.At(24).Tip.Hash })
-	old.rigs[0].want(in(forgotten), validation.Valid) // as far as it is judged here: of the last session
-	old.until(49)
-	if old.rigs[0].minable.Len() != 0 {
-		t.Error("a commitment is kept longer than it can be mined")
+	h.pass = func(_, to int, p Publication) bool {
+		m := speaks(p)
+		return to == node || m == nil || m.Kind() != wire.KindPrematureCommitment
 	}
-	old.rigs[0].want(in(forgotten), validation.CommitmentStale)
+}
+
+func onTopic(told []said, topic Topic) (list []said) {
+	for _, s := range told {
+		if s.Topic == topic {
+			list = append(list, s)
+		}
+	}
+	return list
+}
+
+// Who hears the members can put together a good commitment of every subset of
+// them that is large enough. Sent from the worst to the best, few are taken.
+func TestCommitment_FewReplaceOneAnother(t *testing.T) {
+	const size = 7
+	h := newHall(t, hallNetwork(size, platform(size, 4)))
+	h.onlyNodeCommits(1)
+	h.until(34)
+	r := h.rigs[0]
+	best, ok := h.rigs[1].minable.Get(state.QuorumKey(106, r.branch.At(24).Tip.Hash))
+	if !ok || best.Signers.Count() != size || r.minable.Len() != 0 {
+		t.Fatalf("signed by %s, node 0 has %d", best.Signers, r.minable.Len())
+	}
+	q, _ := r.state.LLMQ(106)
+	var all []wire.FinalCommitment
+	for subset := range 1 << size {
+		var signers []int
+		for i := range size {
+			if subset>>i&1 == 1 {
+				signers = append(signers, i)
+			}
+		}
+		if len(signers) >= q.MinSize {
+			all = append(all, h.commitmentOf(best, signers...))
+		}
+	}
+	slices.SortFunc(all, func(a, b wire.FinalCommitment) int {
+		if dkg.Better(a, b) {
+			return 1
+		}
+		return -1
+	})
+	taken := 0
+	for _, c := range all {
+		if v, _ := r.feed(Commitment{"p", c}); v.OK() {
+			taken++
+		} else if v != validation.CommitmentWorse.Verdict() {
+			t.Errorf("signed by %s: %+v", c.Signers, v)
+		}
+	}
+	if want := size - q.MinSize + 1; taken != want {
+		t.Errorf("%d of %d commitments of one session are taken, want %d, one of each number of signers", taken, len(all), want)
+	}
+	if _, known := r.verified.get(best.ID()); !known {
+		t.Error("the one that was taken last is verified again for a block")
+	}
+}
+
+func TestCommitment_Supersedes(t *testing.T) {
+	with := func(signers, valid int, vector byte) wire.FinalCommitment {
+		c := wire.NullCommitment(3, 106, wire.Hash{1}, 0, 5)
+		for i := range 5 {
+			c.Signers[i], c.ValidMembers[i] = i < signers, i < valid
+		}
+		c.VectorHash[0] = vector
+		return c
+	}
+	held := with(3, 3, 9)
+	for _, c := range []struct {
+		signers, valid int
+		want           bool
+	}{{2, 5, false}, {3, 2, false}, {3, 3, false}, {3, 4, true}, {4, 2, true}} {
+		for vector := range byte(20) { // of which some have the lower id
+			if got := supersedes(with(c.signers, c.valid, vector), held); got != c.want {
+				t.Errorf("%d signers and %d valid members in place of 3 and 3: %v, want %v", c.signers, c.valid, got, c.want)
+			}
+		}
+	}
 }
 
 // commitmentBy is a commitment to the same result with fewer signers, the
 // first ones by index.
 func (h *hall) commitmentBy(c wire.FinalCommitment, signers int) wire.FinalCommitment {
+	var first []int
+	for i := range signers {
+		first = append(first, i)
+	}
+	return h.commitmentOf(c, first...)
+}
+
+func (h *hall) commitmentOf(c wire.FinalCommitment, signers ...int) wire.FinalCommitment {
 	roster := h.rigs[0].sessionOf(c.Type, c.QuorumHash)
 	var keys []bls.PublicKey
 	var sigs []bls.Signature
 	c.Signers = make(wire.Bitset, len(c.Signers))
-	for i := range signers {
+	for _, i := range signers {
 		c.Signers[i] = true
 		keys = append(keys, roster.Keys()[i])
 		sigs = append(sigs, h.operator[h.nodeOf(roster.Members()[i].ProTxHash)].Sign(c.CommitmentHash()))

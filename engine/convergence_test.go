@@ -119,41 +119,69 @@ func (s *story) tell(p *player) {
 	}
 }
 
+// drawStory draws a story and the profile of its network.
+func drawStory(t *rapid.T) told {
+	n := testNetwork(rapid.SampledFrom([]string{"spec", "core"}).Draw(t, "profile"))
+	var s story
+	s.drawChain(t, n)
+	s.drawBans(t, n)
+	return told{n, &s}
+}
+
+type told struct {
+	*network
+	*story
+}
+
+// play tells the story to the end and returns who heard it.
+func (s told) play(t *testing.T) *player {
+	p := newRig(t, s.network, -1).player(s.bans...)
+	for _, h := range honest {
+		p.tell(PeerTip{Peer: h})
+	}
+	s.tell(p)
+	// The network goes on, so what waits is judged.
+	a := s.author()
+	for _, b := range s.blocks {
+		a.next(b.Header.Slot, b.Events...)
+	}
+	for range 8 {
+		b := a.next(a.tip.Slot + 3)
+		p.tell(Tick{s.genesis.SlotStart(b.Header.Slot)})
+		p.tell(Block{"h4", b})
+		p.tell(Tick{s.genesis.SlotStart(b.Header.Slot + 1)})
+		p.tell(Tick{s.genesis.SlotStart(b.Header.Slot + 2)})
+	}
+	return p
+}
+
 // The same good bans, whatever their order and whoever brings them, while the
 // node is cut off, a block behind, sees a second branch or has it all twice:
 // it ends with the flags that the bans alone determine, has accepted each that
 // is not older than its flag, and has charged nobody but the forger.
 func TestEngine_ConvergesAndBlamesNoHonestPeer(t *testing.T) {
-	seen := make(map[validation.Reason]int)
 	rapid.Check(t, func(rt *rapid.T) {
-		n := testNetwork(rapid.SampledFrom([]string{"spec", "core"}).Draw(rt, "profile"))
-		var s story
-		s.drawChain(rt, n)
-		s.drawBans(rt, n)
-		p := newRig(t, n, -1).player(s.bans...)
-		for _, h := range honest {
-			p.tell(PeerTip{Peer: h})
-		}
-		s.tell(p)
-		// The network goes on, so what waits is judged.
-		a := n.author()
-		for _, b := range s.blocks {
-			a.next(b.Header.Slot, b.Events...)
-		}
-		for range 8 {
-			b := a.next(a.tip.Slot + 3)
-			p.tell(Tick{n.genesis.SlotStart(b.Header.Slot)})
-			p.tell(Block{"h4", b})
-			p.tell(Tick{n.genesis.SlotStart(b.Header.Slot + 1)})
-			p.tell(Tick{n.genesis.SlotStart(b.Header.Slot + 2)})
-		}
-		if err := s.check(p); err != nil {
+		s := drawStory(rt)
+		if err := s.check(s.play(t)); err != nil {
 			rt.Fatal(err)
+		}
+	})
+}
+
+// The stories tell enough: in some, always the same, bans meet every verdict.
+func TestEngine_StoriesMeetEveryVerdict(t *testing.T) {
+	seen := make(map[validation.Reason]int)
+	stories := rapid.Custom(drawStory)
+	for seed := range 40 {
+		s := stories.Example(seed)
+		p := s.play(t)
+		if err := s.check(p); err != nil {
+			t.Fatalf("story %d: %v", seed, err)
 		}
 		for r, n := range p.judged {
 			seen[r] += n
 		}
-	})
+	}
 	for _, r := range []validation.Reason{validation.Valid, validation.Duplicate, validation.Stale, validation.NotSynced,
 		validation.Unsure, validation.Ahead, validation.Signature, validation.ForgedTwin} {
 		if seen[r] == 0 {

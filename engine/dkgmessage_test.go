@@ -83,7 +83,7 @@ func TestDKG_EquivocationPutsOut(t *testing.T) {
 	}
 	h.until(33)
 	for i, r := range h.rigs {
-		if proofs := r.sessions[0].Equivocations(); (len(proofs) == 1) != (i != 3) {
+		if proofs := r.Snapshot().DKGFaults; (len(proofs) == 1) != (i != 3) {
 			t.Errorf("node %d holds %d proofs", i, len(proofs))
 		}
 	}
@@ -91,5 +91,48 @@ func TestDKG_EquivocationPutsOut(t *testing.T) {
 	q, ok := h.quorumOf(0, params.TestPlatform)
 	if i, _ := q.Index(proTx(3)); !ok || q.Commitment.ValidMembers.Has(i) || q.Commitment.ValidMembers.Count() != 4 {
 		t.Errorf("valid %s, want all but %d", q.Commitment.ValidMembers, i)
+	}
+}
+
+// A member complains falsely so that only the accused hears it in time, or only
+// the others do: the accused is not punished.
+func TestDKG_AComplaintTimedForSomeHarmsNobody(t *testing.T) {
+	const accused = 2
+	before := newHall(t, hallNetwork(5, platform(5, 3)))
+	before.until(29) // the last block of Complain
+	for _, hears := range []bool{true, false} {
+		h := before.branchOff()
+		s := h.rigs[1].sessions[0]
+		_, base := s.Base()
+		c := wire.Complaint{DKGHead: wire.DKGHead{Type: params.TestPlatform, QuorumHash: base, ProTxHash: proTx(1)}, BadMembers: make(wire.Bitset, 5), ComplainFor: make(wire.Bitset, 5)}
+		i, _ := s.Index(proTx(accused))
+		c.ComplainFor[i] = true
+		p := Publication{DKGTopic(c.Type), DKGBytes(c.Signed(wire.Signature(h.operator[1].Sign(c.SignHash()).Bytes())))}
+		tell := func(members ...int) {
+			for _, to := range members {
+				in, ok := h.admit(to, 1, p)
+				if !ok {
+					t.Fatalf("the complaint does not reach member %d", to)
+				}
+				h.deliver(to, h.feedTo(to, in))
+			}
+		}
+		if hears {
+			tell(accused)
+		} else {
+			tell(0, 1, 3, 4)
+			h.until(30)
+			tell(accused, accused)
+		}
+		h.again(accused)
+		h.until(44)
+		q, ok := h.quorumOf(0, params.TestPlatform)
+		if n, _ := h.rigs[0].state.Node(proTx(accused)); !ok || n.PoSe.At(36) > 0 || q.Commitment.Signers.Count() != 5 {
+			t.Errorf("in time for the accused %t: score %d, valid %s, signed by %s", hears, n.PoSe.At(36), q.Commitment.ValidMembers, q.Commitment.Signers)
+		}
+		if _, count := h.messages(accused); count[wire.KindJustification] != 1 {
+			t.Errorf("in time for the accused %t: it said %v", hears, count)
+		}
+		h.wantSigns(q, 5)
 	}
 }

@@ -41,6 +41,7 @@ const (
 	KindRecovered                  // by type and request: height, wire.RecoveredSig, and the one that contradicts it
 	KindRequest                    // by ProTxHash: BanRequest, a ban that we ask our quorum for
 	KindShareFault                 // by type, request, member and number of shares: signing.Fault
+	KindDKGFault                   // by type, quorum hash, member and kind of message: DKGFault
 )
 
 // Kinds lists every kind.
@@ -48,7 +49,7 @@ func Kinds() []Kind {
 	return []Kind{
 		KindMeta, KindBlock, KindNode, KindFlag, KindBan, KindAccount, KindPeerBan, KindRefusal, KindContact, KindFarewell,
 		KindStaker, KindTombstone, KindUndo, KindProof, KindVote, KindCheckpoint, KindJudged, KindDecision, KindMisconduct,
-		KindQuorum, KindDKG, KindShare, KindMinable, KindSigned, KindRecovered, KindRequest, KindShareFault,
+		KindQuorum, KindDKG, KindShare, KindMinable, KindSigned, KindRecovered, KindRequest, KindShareFault, KindDKGFault,
 	}
 }
 
@@ -171,11 +172,12 @@ const (
 
 	AlarmShare         AlarmKind = "share"         // a member signed two messages for one request, or sent us a wrong share
 	AlarmContradiction AlarmKind = "contradiction" // quorums signed two messages for one request
+	AlarmDKG           AlarmKind = "dkg"           // a member sent two different messages of one kind in a session
 )
 
 // AlarmKinds lists every sort of alarm.
 func AlarmKinds() []AlarmKind {
-	return []AlarmKind{AlarmMisconduct, AlarmCheckpoint, AlarmReorg, AlarmShare, AlarmContradiction}
+	return []AlarmKind{AlarmMisconduct, AlarmCheckpoint, AlarmReorg, AlarmShare, AlarmContradiction, AlarmDKG}
 }
 
 // seam marks a place where one commit may end and the next begin: what was

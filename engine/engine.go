@@ -78,8 +78,9 @@ type Engine struct {
 	stored    map[wire.Hash][]wire.DKGMessage // of an earlier run, by state.QuorumKey, until we are synced
 	attended  wire.Hash                       // the tip that sessions have moved on to
 	shown     shownSessions
-	spoken    Spoken
-	unreached map[wire.Hash]int // fellow members: failed probes in a row
+	spoken    Spoken            // of sessions
+	dkgFaults []DKGFault        // ascending by base; never changed in place
+	unreached map[wire.Hash]int // registered nodes: failed probes in a row
 
 	proofs           uptime.Book
 	votes            *quorum.Votes
@@ -224,6 +225,7 @@ func (e *Engine) Snapshot() *Snapshot {
 		DKG:            e.shown.status,
 		Spoken:         e.spoken,
 		BadVotes:       e.shown.badVotes,
+		DKGFaults:      e.dkgFaults,
 		Minable:        e.minable,
 		Signatures:     e.signatures,
 		Contradictions: e.contradictions,

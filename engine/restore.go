@@ -72,7 +72,7 @@ func Restore(c Config, r Records) (e *Engine, effects *Effects, err error) {
 		return nil, nil, err
 	}
 	for _, load := range []func(Records, meta) error{
-		e.loadState, e.loadBranch, e.loadShares, e.loadSessions, e.loadMinable, e.loadSigned, e.loadRecovered, e.loadShareFaults, e.loadRequests,
+		e.loadState, e.loadBranch, e.loadShares, e.loadSessions, e.loadDKGFaults, e.loadMinable, e.loadSigned, e.loadRecovered, e.loadShareFaults, e.loadRequests,
 		e.loadProofs, e.loadBallots, e.loadDecisions, e.loadFlags, e.loadBans, e.loadRefusals, e.loadLedger, e.loadContacts,
 	} {
 		if err := load(r, m); err != nil {

@@ -139,3 +139,60 @@ func TestKeyShare_IsNotPrinted(t *testing.T) {
 		}
 	}
 }
+
+// A member that was down goes on in whatever phase it comes back, votes out
+// whom it would have voted out, and tells of it as before.
+func TestSession_RestartWithVotes(t *testing.T) {
+	before := newHall(t, hallNetwork(5, platform(5, 3)))
+	before.until(44)
+	before.flag(1, 0, 1, 2, 3, 4)
+	before.until(47)
+	for height := int32(48); height <= 59; height++ {
+		h := before.branchOff()
+		unreachable := func() { h.rigs[2].unreached[proTx(3)] = params.MaxFailedProbes + 1 }
+		unreachable()
+		for h.height() < height {
+			h.step()
+		}
+		h.again(2)
+		if height < 52 {
+			unreachable() // it is counted anew
+		}
+		h.until(56)
+		want := []BadVoteReason{VoteFlagged, VoteUnreachable} // of members 1 and 3
+		if height >= 52 {
+			want[1] = VoteRecalled
+		}
+		wantVotes(t, fmt.Sprintf("stopped at %d", height), h.rigs[2], want)
+		h.until(62)
+		q, _ := h.quorumOf(0, params.TestPlatform)
+		if i, _ := q.Index(proTx(1)); q.Base != 48 || q.Commitment.ValidMembers.Has(i) || q.Commitment.ValidMembers.Count() != 4 {
+			t.Errorf("stopped at %d: quorum of %d, valid %s; want all but %d", height, q.Base, q.Commitment.ValidMembers, i)
+		}
+	}
+	// Complain begins while it is down.
+	h := before.branchOff()
+	h.until(51)
+	h.down(2)
+	h.until(52)
+	h.up(2)
+	h.rigs[2].unreached[proTx(3)] = params.MaxFailedProbes + 1
+	h.until(53)
+	wantVotes(t, "down when complain began", h.rigs[2], []BadVoteReason{VoteFlagged})
+}
+
+func wantVotes(t *testing.T, when string, r rig, want []BadVoteReason) {
+	t.Helper()
+	got := make(map[wire.Hash]BadVoteReason)
+	votes := r.Snapshot().BadVotes
+	for _, v := range votes {
+		got[v.ProTxHash] = v.Reason
+	}
+	expected := make(map[wire.Hash]BadVoteReason)
+	for n, reason := range want {
+		expected[proTx(1+2*n)] = reason
+	}
+	if !maps.Equal(got, expected) || len(votes) != len(want) {
+		t.Errorf("%s: votes %v, want %v", when, votes, expected)
+	}
+}

@@ -55,11 +55,12 @@ func (e *Engine) attend(out *Effects) {
 	}
 	slices.SortFunc(e.sessions, compareSessions)
 	for _, s := range e.sessions {
-		e.say(s.Advance(tip.Height, e.voteBad(s)), nil, out)
+		e.say(s.Advance(tip.Height, e.voteBad(s.Roster, &s.badVotes)), nil, out)
 		e.announce(s, out)
 		e.takeShare(s, out)
 	}
 	e.endSessions(out)
+	e.forgetUnreached()
 	e.showSessions()
 }
 
@@ -154,6 +155,14 @@ func (e *Engine) dkgMessage(in DKG, out *Effects) validation.Verdict {
 		putDKG(in.Message.Message, out)
 		e.spoke(in.Message.Message)
 	}
+	switch reason {
+	case dkg.ReasonEquivocation:
+		e.keepDKGFault(s, in.Message.Message, out)
+	case dkg.ReasonLate:
+		if answer, ok := s.Answer(in.Message); ok {
+			e.say([]dkg.Opened{answer}, nil, out)
+		}
+	}
 	return DKGVerdict(reason)
 }
 
@@ -214,7 +223,6 @@ func (e *Engine) abandon(out *Effects) {
 func (e *Engine) endSessions(out *Effects) {
 	if e.leave(e.over, out) {
 		e.dropOldShares(out)
-		e.forgetUnreached()
 	}
 }
 
@@ -327,7 +335,10 @@ func (e *Engine) resumeSession(key wire.Hash, messages []wire.DKGMessage, out *E
 	}
 	s := &session{key: key}
 	var send []dkg.Opened
-	s.Session, send = dkg.Resume(r, e.identity(intime), kept, tip, e.voteBad(s))
+	s.Session, send = dkg.Resume(r, e.identity(intime), kept, tip, e.voteBad(r, &s.badVotes))
+	if len(s.badVotes) == 0 { // or Complain began just now
+		s.badVotes = e.recallVotes(s)
+	}
 	e.sessions = append(e.sessions, s)
 	for _, m := range messages {
 		e.spoke(m)

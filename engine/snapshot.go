@@ -37,6 +37,7 @@ type Snapshot struct {
 	DKG        []dkg.Status                   // of Sessions, as they stood when the tip was new
 	Spoken     Spoken                         // of the sessions that we follow
 	BadVotes   []BadVote                      // of ours, in the sessions that we follow
+	DKGFaults  []DKGFault                     // of members, proven; ascending by base block
 	Minable    trie.Map[wire.FinalCommitment] // by state.QuorumKey: the best that no block carries yet
 	Signatures trie.Map[wire.RecoveredSig]    // of quorums, see Signature
 	Requests   trie.Map[BanRequest]           // of ours, by ProTxHash

@@ -1,9 +1,6 @@
 package engine
 
-import (
-	"github.com/proctornet/proctor/quorum/dkg"
-	"github.com/proctornet/proctor/wire"
-)
+import "github.com/proctornet/proctor/quorum/dkg"
 
 // probeMembers asks to try whether the other members of a session take
 // connections. Source: spec/dash.md 4.1.
@@ -15,31 +12,21 @@ func (e *Engine) probeMembers(r *dkg.Roster, self int, out *Effects) {
 	}
 }
 
-// transportProbed counts how often in a row a member could not be reached.
+// transportProbed counts how often in a row a registered node could not be
+// reached. The registry bounds what is remembered.
 func (e *Engine) transportProbed(in Probed) {
-	switch proTx := in.Probe.ProTxHash; {
-	case in.Failed == "":
+	proTx := in.Probe.ProTxHash
+	if in.Failed == "" {
 		delete(e.unreached, proTx)
-	case e.fellowMember(proTx):
+	} else if _, registered := e.state.Node(proTx); registered {
 		e.unreached[proTx]++
 	}
 }
 
-// fellowMember reports whether a node is in a session that we follow. Others
-// are not counted, which bounds what is remembered.
-func (e *Engine) fellowMember(proTx wire.Hash) bool {
-	for _, s := range e.sessions {
-		if _, member := s.Index(proTx); member {
-			return true
-		}
-	}
-	return false
-}
-
-// forgetUnreached forgets nodes that are in no session any more.
+// forgetUnreached forgets nodes that have left the registry.
 func (e *Engine) forgetUnreached() {
 	for proTx := range e.unreached {
-		if !e.fellowMember(proTx) {
+		if _, registered := e.state.Node(proTx); !registered {
 			delete(e.unreached, proTx)
 		}
 	}

@@ -13,6 +13,7 @@ import (
 func TestWaitsFor_IsWhatIsAboutUs(t *testing.T) {
 	others := []validation.Reason{
 		validation.ProofAnchorAhead, validation.CheckpointEarly, validation.DKGSession, validation.DKGEarly, validation.CommitmentUnknownBlock,
+		validation.CommitmentEarly,
 	}
 	for _, row := range validation.Table() {
 		want := row.Nature == validation.OfUs && row.Reason != validation.Internal && !slices.Contains(others, row.Reason)

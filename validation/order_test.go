@@ -265,8 +265,8 @@ func TestTable_Rows(t *testing.T) {
 		dkg-quorum-type/reject/100 dkg-not-a-base/reject/100 dkg-unknown-block/ignore/10 dkg-outsider/ignore/10
 		dkg-other-session/ignore/0 dkg-not-a-member/reject/100 dkg-early/ignore/0 dkg-late/ignore/0 dkg-signature/reject/100
 		dkg-point/reject/100 dkg-third/ignore/0 dkg-too-many/ignore/0 dkg-other-result/ignore/0 dkg-equivocation/accept/0
-		commitment-quorum-type/reject/100 commitment-not-a-base/reject/100 commitment-unknown-block/ignore/0 commitment-stale/reject/100
-		commitment-mined/ignore/0 commitment-null/reject/100 commitment-invalid/reject/100 commitment-signature/reject/100
+		commitment-quorum-type/reject/100 commitment-not-a-base/reject/100 commitment-unknown-block/ignore/0 commitment-early/ignore/0
+		commitment-stale/reject/100 commitment-late/ignore/0 commitment-mined/ignore/0 commitment-null/reject/100 commitment-invalid/reject/100 commitment-signature/reject/100
 		commitment-worse/ignore/0
 		share-unknown-quorum/ignore/0 share-not-ours/ignore/0 share-decided/ignore/0 share-full/ignore/0 share-member/reject/100
 		share-signature/reject/100

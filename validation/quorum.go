@@ -29,12 +29,14 @@ var commitmentRows = []Row{
 	{CommitmentType, Reject, params.PointsBan, OfMessage, "final commitment of a quorum type that does not run here"},
 	{CommitmentBase, Reject, params.PointsBan, OfMessage, "final commitment of a session that begins at a block where none does"},
 	{CommitmentUnknownBlock, Ignore, 0, OfUs, "final commitment of a session that begins at a block we do not know: held for a few slots"},
+	{CommitmentEarly, Ignore, 0, OfUs, "final commitment of a session that takes those of its members still: held for a few slots"},
 	{CommitmentStale, Reject, params.PointsBan, OfView, "final commitment of a session more than an interval below our tip"},
+	{CommitmentLate, Ignore, 0, OfMessage, "final commitment of a session whose mining window is over"},
 	{CommitmentMined, Ignore, 0, OfMessage, "final commitment of a quorum that a block has made"},
 	{CommitmentNull, Reject, params.PointsBan, OfMessage, "final commitment to nothing: only blocks carry those"},
 	{CommitmentInvalid, Reject, params.PointsBan, OfMessage, "final commitment that does not fit its session: members, signers, version"},
 	{CommitmentSignature, Reject, params.PointsBan, OfMessage, "final commitment not signed by its quorum's key or by its signers"},
-	{CommitmentWorse, Ignore, 0, OfMessage, "final commitment no better than the one we have"},
+	{CommitmentWorse, Ignore, 0, OfMessage, "final commitment with no more signers than the one we have, nor as many and more valid members"},
 }
 
 // signingRows are of shares, of quorums' signatures, and of what our own

@@ -15,6 +15,7 @@ var badVoteReasons = map[engine.BadVoteReason]string{
 	engine.VoteFlagged:     "its platform-ban flag is set",
 	engine.VoteUnreachable: "it cannot be reached",
 	engine.VoteProtocol:    "its protocol is older than the network's least",
+	engine.VoteRecalled:    "a vote of before this node's restart, its reason is not kept",
 }
 
 // printPunishment tells of a session of DKG that found the node not valid.

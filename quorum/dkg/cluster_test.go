@@ -142,9 +142,14 @@ func (c *cluster) deliveries(from int, send []wire.DKGMessage) (queue []delivery
 
 func (c *cluster) deliver(queue []delivery, height int32) {
 	c.random.Shuffle(len(queue), func(i, j int) { queue[i], queue[j] = queue[j], queue[i] })
-	for _, d := range queue {
-		if o, reason := c.open(d.m, height); reason == 0 {
-			c.sessions[d.to].Add(o)
+	for ; len(queue) > 0; queue = queue[1:] {
+		d := queue[0]
+		o, reason := c.open(d.m, height)
+		if reason != 0 || c.sessions[d.to].Add(o) != ReasonLate {
+			continue
+		}
+		if answer, ok := c.sessions[d.to].Answer(o); ok {
+			queue = append(queue, c.deliveries(d.to, []wire.DKGMessage{answer.Message})...)
 		}
 	}
 }

@@ -50,14 +50,3 @@ func (s *Session) closeComplaints() {
 		}
 	}
 }
-
-// complained reports whether a member may be shown its share of a dealer's:
-// it complained about it, as far as can be known.
-func (s *Session) complained(member, dealer int) bool {
-	list := s.of(wire.KindComplaint, member)
-	if len(list) > 1 {
-		return true // the dealer may have seen yet another one
-	}
-	m, _, ok := only[wire.Complaint](s, member)
-	return ok && m.ComplainFor.Has(dealer)
-}

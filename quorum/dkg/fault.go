@@ -11,13 +11,12 @@ const (
 	TwoComplaints                      // that differ
 	VotedOut                           // by as many members as the type's BadVotes
 	TwoJustifications                  // that differ
-	JustifiedOther                     // revealed the share of a member that did not complain
-	WrongShare                         // revealed a share that does not fit its vector
+	WrongShare                         // revealed a share that does not fit its vector, asked for or not
 	Unanswered                         // left a complaint without answer
 )
 
 var faultNames = [...]string{
-	"none", "no-contribution", "two-contributions", "two-complaints", "voted-out", "two-justifications", "justified-other", "wrong-share", "unanswered",
+	"none", "no-contribution", "two-contributions", "two-complaints", "voted-out", "two-justifications", "wrong-share", "unanswered",
 }
 
 func (f Fault) String() string {

@@ -80,7 +80,7 @@ func TestSession_EveryFault(t *testing.T) {
 				m.Shares = append(slices.Clone(m.Shares), wire.RevealedShare{Member: 1, Share: m.Shares[0].Share})
 				return m
 			}),
-		}, JustifiedOther, false, true},
+		}, WrongShare, false, true},
 		{"two contributions", liar{wire.KindContribution: twice(otherIV)}, TwoContributions, true, false},
 		{"two justifications", liar{wire.KindContribution: change(lieTo(2)), wire.KindJustification: twice(wrongShare)}, TwoJustifications, false, true},
 		{"two premature commitments", liar{wire.KindPrematureCommitment: twice(func(m wire.PrematureCommitment) wire.PrematureCommitment {
@@ -137,17 +137,20 @@ func TestSession_EveryFault(t *testing.T) {
 	}
 }
 
+// accuse is a complaint of one member about others.
+func (r *Roster) accuse(by int, members ...int) wire.DKGMessage {
+	m := wire.Complaint{DKGHead: wire.DKGHead{Type: r.llmq.Type, QuorumHash: r.hash, ProTxHash: r.members[by].ProTxHash}, BadMembers: make(wire.Bitset, r.llmq.Size), ComplainFor: make(wire.Bitset, r.llmq.Size)}
+	for _, i := range members {
+		m.ComplainFor[i] = true
+	}
+	return resign(m, by)
+}
+
 // Whoever is accused falsely answers and stays, and so does the accuser.
 func TestSession_FalseComplaints(t *testing.T) {
 	const n = 5
 	c := newCluster(t, newRoster(t, shape(t, n), n), 3)
-	accuse := func(members ...int) wire.DKGMessage {
-		m := wire.Complaint{DKGHead: wire.DKGHead{Type: 106, QuorumHash: c.roster.hash, ProTxHash: c.roster.members[0].ProTxHash}, BadMembers: make(wire.Bitset, n), ComplainFor: make(wire.Bitset, n)}
-		for _, i := range members {
-			m.ComplainFor[i] = true
-		}
-		return resign(m, 0)
-	}
+	accuse := func(members ...int) wire.DKGMessage { return c.roster.accuse(0, members...) }
 	inject := func(height int32, ms ...wire.DKGMessage) {
 		for h := int32(base); h <= base+12; h++ {
 			c.advance(h)
@@ -255,4 +258,161 @@ func scramble(r *rand.Rand, m wire.DKGMessage) wire.DKGMessage {
 		return m
 	}
 	return m
+}
+
+// A complaint that is in time for the accused alone, or for all but the
+// accused, or late for everybody: an honest dealer stays valid in all views.
+func TestSession_ComplaintTimedForSome(t *testing.T) {
+	const n, accused = 5, 2
+	roster := newRoster(t, shape(t, n), n)
+	for _, c := range []struct {
+		name string
+		late func(to int) bool
+	}{
+		{"in time for all", func(int) bool { return false }},
+		{"in time for the accused alone", func(to int) bool { return to != accused }},
+		{"in time for all but the accused", func(to int) bool { return to == accused }},
+		{"in time for some but not the accused", func(to int) bool { return to >= accused }},
+		{"late for all", func(int) bool { return true }},
+	} {
+		cl := newCluster(t, roster, 3)
+		for h := int32(base); h <= base+12; h++ {
+			cl.advance(h)
+			for _, late := range []bool{false, true} { // the last block of Complain, the first of Justify
+				if h == map[bool]int32{false: base + 5, true: base + 6}[late] {
+					cl.route = func(_ wire.DKGMessage, _, to int) bool { return c.late(to) == late }
+					queue := cl.deliveries(0, []wire.DKGMessage{roster.accuse(0, accused)})
+					cl.route = nil
+					cl.deliver(queue, h)
+				}
+			}
+		}
+		if final := cl.agreed(cl.everybody()...); final.ValidMembers.Count() != n || final.Signers.Count() != n {
+			t.Errorf("%s: valid %s, signers %s", c.name, final.ValidMembers, final.Signers)
+		}
+		for i, s := range cl.sessions {
+			if m := s.Status().Members[accused]; m.Fault != 0 || m.Justified != 1 {
+				t.Errorf("%s: %d thinks %+v of the accused", c.name, i, m)
+			}
+		}
+	}
+}
+
+// A late complaint is answered by whom it names, in Justify, once.
+func TestSession_AnswersOneLateComplaint(t *testing.T) {
+	const n = 5
+	roster := newRoster(t, shape(t, n), n)
+	at := func(height int32) *cluster {
+		c := newCluster(t, roster, 3)
+		for h := int32(base); h <= height; h++ {
+			c.advance(h)
+		}
+		return c
+	}
+	open := func(c *cluster, m wire.DKGMessage) Opened {
+		o, reason := c.open(m, base+5)
+		if reason != 0 {
+			t.Fatal(reason)
+		}
+		return o
+	}
+	for height, want := range map[int32]bool{base + 5: false, base + 6: true, base + 7: true, base + 8: false} {
+		c := at(height)
+		if _, ok := c.sessions[2].Answer(open(c, roster.accuse(0, 2))); ok != want {
+			t.Errorf("at %d: answers %t, want %t", height-base, ok, want)
+		}
+		if _, ok := c.sessions[n].Answer(open(c, roster.accuse(0, 2))); ok {
+			t.Error("a watcher answers")
+		}
+	}
+	c := at(base + 6)
+	s := c.sessions[2]
+	if _, ok := s.Answer(open(c, roster.accuse(0, 1, 3))); ok {
+		t.Error("answers a complaint about others")
+	}
+	answer, ok := s.Answer(open(c, roster.accuse(0, 2)))
+	m, _ := answer.Message.(wire.Justification)
+	if !ok || len(m.Shares) != 1 || m.Shares[0].Member != 0 {
+		t.Fatalf("answer %+v, %t", m, ok)
+	}
+	if _, ok := s.Answer(open(c, roster.accuse(1, 2))); ok {
+		t.Error("justifies twice")
+	}
+	if _, again := Resume(roster, roster.who(2), c.stored(2), base+7, nil); len(again) != 1 || again[0].id != answer.id {
+		t.Errorf("after a restart it says %+v", again)
+	}
+	for height, want := range map[int32]Reason{base + 5: 0, base + 6: 0, base + 7: 0, base + 8: ReasonLate} {
+		if _, reason := roster.Check(roster.accuse(0, 2), height); reason != want {
+			t.Errorf("a complaint at %d: %s, want %s", height-base, reason, want)
+		}
+	}
+}
+
+// Who dealt nothing, or two different things, justifies nothing: what it would
+// show need not fit what others hold.
+func TestSession_JustifiesOnlyWhatItDealt(t *testing.T) {
+	const n = 5
+	roster := newRoster(t, shape(t, n), n)
+	for _, dealt := range []int{0, 1, 2} {
+		c := newCluster(t, roster, 3)
+		s := c.sessions[2]
+		if dealt > 0 {
+			first := s.Advance(base+2, nil)[0].Message
+			if dealt > 1 {
+				o, _ := c.open(resign(otherIV(first.(wire.Contribution)), 2), base+2)
+				s.Add(o)
+			}
+		}
+		s.Advance(base+4, nil)
+		o, reason := c.open(roster.accuse(0, 2), base+4)
+		if reason != 0 || s.Add(o) != ReasonAccepted {
+			t.Fatal("the complaint is not taken")
+		}
+		if sent := s.Advance(base+6, nil); len(sent) > 0 != (dealt == 1) {
+			t.Errorf("%d contributions: sends %d justifications", dealt, len(sent))
+		}
+	}
+}
+
+// A member that holds another at fault whom the others hold valid takes the
+// share that it shows all the same, and can sign for what was made.
+func TestSession_ShareOfOneWhoIsValidForOthers(t *testing.T) {
+	const n, dealer, victim = 5, 0, 4
+	c := newCluster(t, newRoster(t, shape(t, n), n), 3)
+	c.tamper = liar{wire.KindContribution: change(lieTo(victim))}.tamper
+	c.bad = func(viewer int, proTx wire.Hash) bool {
+		return viewer >= 1 && viewer <= c.roster.llmq.BadVotes && proTx == c.roster.members[dealer].ProTxHash
+	}
+	// The last vote against the dealer reaches the victim alone.
+	c.route = func(m wire.DKGMessage, from, to int) bool {
+		return m.Kind() != wire.KindComplaint || from != c.roster.llmq.BadVotes || to == victim
+	}
+	c.run()
+	s := c.sessions[victim]
+	if f := s.Status().Members[dealer].Fault; f != VotedOut {
+		t.Fatalf("the victim finds %s", f)
+	}
+	finals := c.sessions[1].Commitments()
+	if len(finals) != 1 || !finals[0].ValidMembers.Has(dealer) {
+		t.Fatalf("commitments %+v", finals)
+	}
+	if _, _, ok := s.Share(finals[0].ValidMembers); !ok {
+		t.Error("the victim has no share")
+	}
+}
+
+// Before Commit a share may yet be replaced, and the result is not known.
+func TestSession_NoShareBeforeCommit(t *testing.T) {
+	const n = 4
+	c := newCluster(t, newRoster(t, shape(t, n), n), 3)
+	valid := make(wire.Bitset, n)
+	for i := range valid {
+		valid[i] = true
+	}
+	for h := int32(base); h <= base+8; h++ {
+		c.advance(h)
+		if _, _, ok := c.sessions[1].Share(valid); ok != (h == base+8) {
+			t.Errorf("at %d: has a share: %t", h-base, ok)
+		}
+	}
 }

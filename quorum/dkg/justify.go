@@ -7,10 +7,29 @@ import (
 	"github.com/proctornet/proctor/wire"
 )
 
+// Answer returns our justification to a complaint that reached us when Complain
+// was over for us: others may have heard it in time and demand the answer. There
+// is none if we have justified before, for two would be a fault.
+func (s *Session) Answer(late Opened) (send Opened, ok bool) {
+	if s.self < 0 || s.phase != Justify || !s.accuses(late) || len(s.of(wire.KindJustification, s.self)) > 0 {
+		return Opened{}, false
+	}
+	if send, ok = s.justification(late); ok {
+		s.keep(send)
+	}
+	return send, ok
+}
+
+// accuses reports whether a message complains about our share.
+func (s *Session) accuses(o Opened) bool {
+	m, ok := o.Message.(wire.Complaint)
+	return ok && m.ComplainFor.Has(s.self)
+}
+
 // justification shows everybody the share of each member that complained about
 // it, be that member at fault or not: others may not know of the fault, and
 // then demand the answer.
-func (s *Session) justification() (Opened, bool) {
+func (s *Session) justification(late ...Opened) (Opened, bool) {
 	if _, _, ok := only[wire.Contribution](s, s.self); !ok {
 		return Opened{}, false
 	}
@@ -20,11 +39,8 @@ func (s *Session) justification() (Opened, bool) {
 	}
 	m := wire.Justification{DKGHead: s.head()}
 	for i := range s.members {
-		names := func(o Opened) bool {
-			c, ok := o.Message.(wire.Complaint)
-			return ok && c.ComplainFor.Has(s.self)
-		}
-		if !slices.ContainsFunc(s.of(wire.KindComplaint, i), names) {
+		toLate := func(o Opened) bool { return o.sender == i && s.accuses(o) }
+		if !slices.ContainsFunc(s.of(wire.KindComplaint, i), s.accuses) && !slices.ContainsFunc(late, toLate) {
 			continue
 		}
 		share, err := p.Share(s.ids[i])
@@ -45,6 +61,9 @@ func (s *Session) justification() (Opened, bool) {
 func (s *Session) closeJustifications() {
 	fits := s.checkRevealed()
 	for i := range s.members {
+		if share, ok := fits[revealed{i, s.self}]; ok {
+			s.shares[i], s.lacked[i] = share, false
+		}
 		if s.faults[i] != 0 {
 			continue
 		}
@@ -54,21 +73,14 @@ func (s *Session) closeJustifications() {
 			continue
 		}
 		s.unheard[i] = slices.Clone(s.accusers[i])
-		m, _, ok := only[wire.Justification](s, i)
-		if ok && slices.ContainsFunc(m.Shares, func(r wire.RevealedShare) bool { return !s.complained(int(r.Member), i) }) {
-			s.blame(i, JustifiedOther)
-			continue
-		}
+		m, _, _ := only[wire.Justification](s, i)
+		// Whether a share was asked for may be seen differently: the dealer alone may have heard the complaint in time.
 		for _, r := range m.Shares {
-			share, ok := fits[revealed{i, int(r.Member)}]
-			if !ok {
+			if _, ok := fits[revealed{i, int(r.Member)}]; !ok {
 				s.blame(i, WrongShare)
 				break
 			}
 			s.unheard[i] = slices.DeleteFunc(s.unheard[i], func(v int) bool { return v == int(r.Member) })
-			if int(r.Member) == s.self {
-				s.shares[i], s.lacked[i] = share, false
-			}
 		}
 		if len(s.unheard[i]) > 0 {
 			s.blame(i, Unanswered)
@@ -81,7 +93,8 @@ func (s *Session) closeJustifications() {
 type revealed struct{ dealer, member int }
 
 // checkRevealed returns the revealed shares that fit. Those of one member are
-// checked together.
+// checked together. Shares of a dealer at fault count as well: if others hold it
+// valid, we need ours to sign.
 func (s *Session) checkRevealed() map[revealed]bls.SecretKey {
 	type batch struct {
 		dealers []int
@@ -92,7 +105,7 @@ func (s *Session) checkRevealed() map[revealed]bls.SecretKey {
 	for i := range s.members {
 		m, o, ok := only[wire.Justification](s, i)
 		_, dealt, contributed := only[wire.Contribution](s, i)
-		if !ok || !contributed || s.faults[i] != 0 {
+		if !ok || !contributed {
 			continue
 		}
 		for _, r := range m.Shares {

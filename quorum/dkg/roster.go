@@ -98,7 +98,9 @@ func (r *Roster) Check(m wire.DKGMessage, height int32) (Checked, Reason) {
 	if !ok {
 		return Checked{}, ReasonMember
 	}
-	if reason := timely(m.Kind(), PhaseAt(r.llmq, r.base, height)); reason != 0 {
+	phase := PhaseAt(r.llmq, r.base, height)
+	answerable := m.Kind() == wire.KindComplaint && phase == Justify // see Session.Answer
+	if reason := timely(m.Kind(), phase); reason != 0 && !answerable {
 		return Checked{}, reason
 	}
 	if !r.shaped(m) {

@@ -127,7 +127,7 @@ func (s *Session) step(p Phase, speak bool, bad func(proTx wire.Hash) bool) (o O
 		say, kind = func() (Opened, bool) { return s.complaint(bad) }, wire.KindComplaint
 	case Justify:
 		s.closeComplaints()
-		say, kind = s.justification, wire.KindJustification
+		say, kind = func() (Opened, bool) { return s.justification() }, wire.KindJustification
 	case Commit:
 		s.closeJustifications()
 		say, kind = s.commitment, wire.KindPrematureCommitment
@@ -146,7 +146,8 @@ func (s *Session) step(p Phase, speak bool, bad func(proTx wire.Hash) bool) (o O
 	return o, ok
 }
 
-// Add takes a message, or says why not. See Reason for what to do with it.
+// Add takes a message, or says why not. See Reason for what to do with it. A
+// complaint that is late is for Answer.
 func (s *Session) Add(o Opened) Reason {
 	if reason := timely(o.Message.Kind(), s.phase); reason != 0 {
 		return reason
