@@ -240,10 +240,32 @@ func (e *Engine) acceptSigned(m wire.PlatformBan, sig wire.RecoveredSig, out *Ef
 	e.ban(Ban{Message: m, Key: q.Key()}, out)
 }
 
+// check reports what in a record contradicts itself.
+func (r BanRequest) check() error {
+	switch {
+	case r.Since < 0 || r.Until < r.Since:
+		return fmt.Errorf("from height %d to %d", r.Since, r.Until)
+	case r.Done < 0 || r.Done > 0 && r.Done < r.floor():
+		return fmt.Errorf("done at height %d, asked for at %d", r.Done, r.Since)
+	}
+	last := max(-1, r.floor()-1)
+	for _, height := range r.Signed {
+		if height <= last || height > r.Until {
+			return fmt.Errorf("signed at height %d after %d, asked for at %d until %d", height, last, r.Since, r.Until)
+		}
+		last = height
+	}
+	return nil
+}
+
 func (e *Engine) loadRequests(r Records, _ meta) error {
 	return corrupt(r.Walk(KindRequest, nil, func(key, value []byte) error {
 		var r BanRequest
-		if err := json.Unmarshal(value, &r); err != nil {
+		err := json.Unmarshal(value, &r)
+		if err == nil {
+			err = r.check()
+		}
+		if err != nil {
 			return fmt.Errorf("%w: request for a ban: %w", state.ErrRecord, err)
 		}
 		e.requests = e.requests.Set(r.ProTxHash, r)

@@ -1,6 +1,8 @@
 package engine
 
 import (
+	"bytes"
+	"errors"
 	"fmt"
 	"slices"
 	"testing"
@@ -255,6 +257,65 @@ func TestBanRequest_NotSynced(t *testing.T) {
 	c.hear(0, b)
 	if r, _ := c.request(0, c.node(victim)); !slices.Equal(r.Signed, []int32{8}) {
 		t.Errorf("synced again: %+v", r)
+	}
+}
+
+func TestBanRequest_Check(t *testing.T) {
+	for _, x := range []struct {
+		r  BanRequest
+		ok bool
+	}{
+		{BanRequest{}, true},
+		{BanRequest{Since: 12, Until: 112, Signed: []int32{8, 16}}, true},
+		{BanRequest{Since: 12, Until: 112, Signed: []int32{4, 112}, Done: 4}, true},
+		{BanRequest{Since: 3, Until: 103, Signed: []int32{0}, Done: 1}, true},
+		{BanRequest{Since: -1, Until: 112}, false},
+		{BanRequest{Since: 12, Until: 11}, false},
+		{BanRequest{Since: 12, Until: 112, Signed: []int32{3}}, false},
+		{BanRequest{Since: 3, Until: 103, Signed: []int32{-1}}, false},
+		{BanRequest{Since: 12, Until: 112, Signed: []int32{113}}, false},
+		{BanRequest{Since: 12, Until: 112, Signed: []int32{16, 8}}, false},
+		{BanRequest{Since: 12, Until: 112, Signed: []int32{16, 16}}, false},
+		{BanRequest{Since: 12, Until: 112, Done: 3}, false},
+		{BanRequest{Since: 3, Until: 112, Done: -1}, false},
+	} {
+		if err := x.r.check(); (err == nil) != x.ok {
+			t.Errorf("%+v: %v, want sound %t", x.r, err, x.ok)
+		}
+	}
+	c := newCouncil(t, 3, 2)
+	c.until(12)
+	c.ask(0, c.node(victim))
+	for key, value := range c.rigs[0].disk[KindRequest] {
+		c.rigs[0].disk[KindRequest][key] = bytes.Replace(value, []byte(`"since":12`), []byte(`"since":1200`), 1)
+	}
+	if _, _, err := Restore(c.configOf(0), c.rigs[0].disk); !errors.Is(err, ErrCorrupt) || !errors.Is(err, state.ErrRecord) {
+		t.Errorf("a record that contradicts itself: %v, want %v", err, state.ErrRecord)
+	}
+}
+
+// What a quorum signed for the request of a ban, and is not the ban.
+func TestBanRequest_AnotherMessageIsNoBan(t *testing.T) {
+	other := banOf(3+victim, 8)
+	other.MessageHash = wire.Hash{1}
+	for _, first := range []bool{false, true} {
+		c := newCouncil(t, 3, 2)
+		c.until(12)
+		heard := func() {
+			c.want(0, Recovered{"p", c.signedBy(other, 2), wire.OperatorKey(c.quorum.Bytes())}, validation.Valid)
+		}
+		if first {
+			heard()
+		}
+		c.ask(0, c.node(victim))
+		if !first {
+			heard()
+		}
+		c.next()
+		c.wantFlags(fmt.Sprintf("signed something else first %t", first), c.node(victim), state.NoHeight)
+		if _, has := c.request(0, c.node(victim)); !has {
+			t.Error("the request is gone")
+		}
 	}
 }
 

@@ -283,6 +283,27 @@ func onTopic(told []said, topic Topic) (list []said) {
 	return list
 }
 
+// A commitment that an earlier run stored and that is bad by now would make our
+// own block one that nobody takes.
+func TestCommitment_StoredOnesAreVerifiedForABlock(t *testing.T) {
+	h := newHall(t, hallNetwork(5, platform(5, 3)))
+	h.until(34)
+	key := state.QuorumKey(106, h.rigs[0].branch.At(24).Tip.Hash)
+	good, ok := h.rigs[0].minable.Get(key)
+	if !ok {
+		t.Fatal("no commitment")
+	}
+	forged := must(wire.ParseFinalCommitment(good.Bytes()))
+	forged.MembersSignature[5] ^= 1
+	for what, c := range map[string]wire.FinalCommitment{"good": good, "forged": forged} {
+		h.rigs[0].disk[KindMinable][string(key[:])] = c.Bytes()
+		list, _ := h.rigs[0].again(0).commitments()
+		if len(list) != 1 || list[0].Null() != (what == "forged") {
+			t.Errorf("%s: our block carries %d commitments, null %t", what, len(list), list[0].Null())
+		}
+	}
+}
+
 // Who hears the members can put together a good commitment of every subset of
 // them that is large enough. Sent from the worst to the best, few are taken.
 func TestCommitment_FewReplaceOneAnother(t *testing.T) {

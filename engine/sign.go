@@ -99,10 +99,11 @@ func (e *Engine) acceptable(s *signer) (list []*signing.Quorum) {
 
 // vectorOf returns what shares of a quorum are checked with; nil if we have no
 // share of its key ourselves. After a reorganisation ours may be of another
-// commitment to the same session.
+// commitment to the same session, and what the quorum signs is taken still.
 func (e *Engine) vectorOf(q state.Quorum) bls.VerificationVector {
 	share, ok := e.keyShares[state.QuorumKey(q.Type(), q.Hash())]
-	if !ok || share.vector.PublicKey().Bytes() != q.Key() {
+	llmq, runs := e.state.LLMQ(q.Type())
+	if !ok || !runs || len(share.vector) != llmq.Threshold || share.vector.PublicKey().Bytes() != q.Key() {
 		return nil
 	}
 	return share.vector
@@ -182,6 +183,9 @@ func (e *Effects) sendShares(sends []signing.Send) {
 func (e *Engine) sigShares(in Shares, out *Effects) {
 	e.followTip(out)
 	from := signing.Source{Peer: string(in.From), ProTx: in.ProTxHash}
+	if e.doubtful() != Settled {
+		from.ProTx = wire.Hash{} // a share by the key of another branch's commitment proves nothing
+	}
 	for _, x := range in.Shares {
 		reason := signing.UnknownQuorum
 		if s := e.signerOf(x.Type); s != nil {

@@ -68,25 +68,54 @@ func TestSign_AWrongShareIsChargedAndSpoilsNothing(t *testing.T) {
 	wrong.Signature = c.shares[collector].Sign(wire.Hash{1}).Bytes()
 	broken := wrong
 	broken.Signature = wire.Signature{1}
-	outside := wrong
-	outside.Member = 5
 	elsewhere := wrong
 	elsewhere.QuorumHash = wire.Hash{1}
 	c.step(collector, Shares{From: "liar", Shares: wire.SigShares{wrong}})
 	c.step(collector, Shares{From: "broken", Shares: wire.SigShares{broken}})
-	c.step(collector, Shares{From: "outside", Shares: wire.SigShares{outside}})
 	c.step(collector, Shares{From: "elsewhere", Shares: wire.SigShares{elsewhere, {Type: 1}}})
 	for _, i := range []int{0, 1, 2} {
 		c.ask((collector+i)%5, c.node(victim))
 	}
 	c.deliver()
 	c.wantFlags("with a wrong share", c.node(victim), 8)
-	want := map[Peer]int{"liar": params.PointsBan, "broken": params.PointsBan, "outside": params.PointsBan}
+	want := map[Peer]int{"liar": params.PointsBan, "broken": params.PointsBan} // of three it would doubt its own view
 	if !maps.Equal(c.points, want) {
 		t.Errorf("charged %v, want %v", c.points, want)
 	}
 	if len(c.alarms) != 0 {
 		t.Errorf("alarms %v: anybody can have made that share", c.alarms)
+	}
+}
+
+// Around a reorganisation the branch of an honest member may have another
+// commitment to the same session, and with it other keys of shares.
+func TestSign_NobodyIsBlamedForSharesInDoubt(t *testing.T) {
+	for _, doubtful := range []bool{false, true} {
+		c := newCouncil(t, 5, 3)
+		c.until(12)
+		request := banOf(c.node(victim), 8)
+		collector := c.collector(request.ID, 0)
+		one, two, three := (collector+1)%5, (collector+2)%5, (collector+3)%5
+		if doubtful {
+			c.rigs[collector].sawBranch(c.tip.Height)
+		}
+		wrong, outside := c.share(one, request), c.share(one, request)
+		wrong.Signature = c.shares[collector].Sign(wire.Hash{1}).Bytes()
+		outside.Member = 5
+		c.step(collector, Shares{"a", proTx(one), wire.SigShares{wrong}})
+		c.step(collector, Shares{"b", proTx(two), wire.SigShares{outside}})
+		c.step(collector, Shares{"c", proTx(two), wire.SigShares{c.share(two, request)}})
+		c.step(collector, Shares{"d", proTx(three), wire.SigShares{c.share(three, request)}})
+		c.ask(collector, c.node(victim))
+		c.deliver()
+		c.wantFlags("with a wrong share", c.node(victim), 8)
+		points, faults := map[Peer]int{"a": params.PointsBan, "b": params.PointsBan}, 1
+		if doubtful {
+			points, faults = nil, 0
+		}
+		if got := c.rigs[collector].Snapshot().ShareFaults; !maps.Equal(c.points, points) || len(got) != faults || c.alarms[AlarmShare] != faults {
+			t.Errorf("in doubt %t: charged %v, want %v; faults %+v, want %d", doubtful, c.points, points, got, faults)
+		}
 	}
 }
 
@@ -408,6 +437,30 @@ func TestSign_AShareOfTheKeyThatComesLate(t *testing.T) {
 	}
 }
 
+// A share of a key that cannot be the quorum's keeps nobody from taking what
+// the quorum signs.
+func TestSign_TakesSignaturesWithoutAFittingShare(t *testing.T) {
+	c := newCouncil(t, 3, 2)
+	c.until(12)
+	r, key := c.rigs[0], state.QuorumKey(params.TestPlatform, testQuorum)
+	of := func(threshold int) keyShare {
+		p := must(bls.NewPolynomial(threshold, seed("another", 0)))
+		return keyShare{must(p.Share(c.members[0])), p.Commit()}
+	}
+	for i, share := range map[string]keyShare{
+		"of another key":       of(2),
+		"of another threshold": {c.shares[0], c.vector[:1]},
+	} {
+		r.keepShare(key, share, new(Effects))
+		r.followed = wire.Hash{}
+		sig := c.signedBy(signing.Request{ID: wire.DoubleHash([]byte(i)), MessageHash: wire.Hash{1}}, 2)
+		c.want(0, Recovered{"p", sig, wire.OperatorKey(c.quorum.Bytes())}, validation.Valid)
+		if err := r.signRequest(params.TestPlatform, banOf(c.node(victim), 8), new(Effects)); !errors.Is(err, signing.ErrNotMember) {
+			t.Errorf("a share %s: %v, want %v", i, err, signing.ErrNotMember)
+		}
+	}
+}
+
 // A reorganisation may bring another commitment to the same session.
 func TestSign_AQuorumWithAnotherKey(t *testing.T) {
 	c := newCouncil(t, 3, 2)
@@ -472,6 +525,37 @@ func TestSign_RestoreRefusesBrokenRecords(t *testing.T) {
 				t.Errorf("kind %d %s: %v, want %v", kind, what, err, ErrCorrupt)
 			}
 		}
+	}
+}
+
+// The fault that makes room for a new one leaves the disk too.
+func TestShareFault_EvictedFromTheDisk(t *testing.T) {
+	c := newCouncil(t, 5, 3)
+	c.until(12)
+	r, out := c.rigs[0], new(Effects)
+	var first signing.Fault
+	for i := range signing.MaxFaults {
+		x := wire.SigShare{Type: params.TestPlatform, ID: wire.Hash{1, byte(i), byte(i >> 8)}}
+		y := x
+		y.MessageHash[0] = 1
+		f := signing.Fault{Kind: signing.Equivocation, Member: proTx(1), ID: x.ID, Height: int32(1 + i), Shares: []wire.SigShare{x, y}}
+		if i == 0 {
+			first = f
+		}
+		r.signers[0].pool.RestoreFault(f)
+		out.put(KindShareFault, shareFaultKey(f), shareFaultBytes(f))
+	}
+	r.disk.apply(out.Writes)
+	r.noteShareFaults()
+	request := banOf(c.node(victim), 8)
+	other := request
+	other.MessageHash = wire.Hash{1}
+	c.step(0, Shares{"x", wire.Hash{}, wire.SigShares{c.share(1, request)}})
+	c.step(0, Shares{"y", wire.Hash{}, wire.SigShares{c.share(1, other)}})
+	c.next()
+	_, kept := r.disk[KindShareFault][string(shareFaultKey(first))]
+	if n := len(r.disk[KindShareFault]); c.alarms[AlarmShare] != 1 || n != signing.MaxFaults || kept {
+		t.Errorf("%d alarms, %d faults stored, want %d; the oldest is there: %t", c.alarms[AlarmShare], n, signing.MaxFaults, kept)
 	}
 }
 

@@ -47,7 +47,8 @@ type Verdict struct {
 }
 
 // Verdict returns what a reason leads to. What is charged can be told from the
-// mined commitment alone, which two honest nodes that know the quorum share.
+// mined commitment alone; two honest nodes that know the quorum have the same
+// one, unless a reorganisation brought one of them another.
 // Source: spec/dash.md 7.4, 7.5; it names no points for a member that cannot
 // sign, who are those of a wrong share here.
 func (r Reason) Verdict() Verdict {
