@@ -43,7 +43,7 @@ func (n *Node) quorumMethods() []api.Method {
 			Help: "show the quorums that a service node is a member of, among the newest of each type",
 			Call: atMost(2, n.rpcQuorumMemberOf),
 		},
-	}, n.signingMethods(), n.dkgMethods())
+	}, n.signingMethods(), n.dkgMethods(), n.faultMethods())
 }
 
 // QuorumInfo shows a quorum as `quorum info` of Dash does.

@@ -16,6 +16,7 @@ import (
 	"github.com/proctornet/proctor/engine"
 	"github.com/proctornet/proctor/gossip"
 	"github.com/proctornet/proctor/node"
+	"github.com/proctornet/proctor/state"
 	"github.com/proctornet/proctor/store"
 	"github.com/proctornet/proctor/wire"
 )
@@ -122,7 +123,7 @@ func (c *Cluster) Start(i int) error {
 			if c.faults != nil {
 				disk = c.faults(i, disk)
 			}
-			r.disk = &plug{disk: disk}
+			r.disk = &plug{disk: disk, shares: make(map[string]bool)}
 			return r.disk
 		},
 	})
@@ -259,6 +260,7 @@ type plug struct {
 	disk   store.Committing
 	mu     sync.Mutex
 	pulled bool
+	shares map[string]bool // stored since the start: of quorums' keys, by state.QuorumKey
 }
 
 var errPulled = errors.New("testnet: the disk is gone")
@@ -270,7 +272,22 @@ func (p *plug) Commit(writes []engine.Write) error {
 	if p.pulled {
 		return errPulled
 	}
-	return p.disk.Commit(writes)
+	err := p.disk.Commit(writes)
+	for _, w := range writes {
+		if err == nil && w.Kind == engine.KindShare {
+			p.shares[string(w.Key)] = w.Value != nil
+		}
+	}
+	return err
+}
+
+// hasShare reports whether the node has, since its start, stored its share of
+// a quorum's key.
+func (p *plug) hasShare(q state.Quorum) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	key := state.QuorumKey(q.Type(), q.Hash())
+	return p.shares[string(key[:])]
 }
 
 // pull waits for the commit under way. Until gone nothing can be written, and

@@ -233,8 +233,12 @@ func (s *Story) killedInDKG(ctx context.Context) (string, error) {
 		return "", err
 	}
 	i, member := q.Index(m.ProTxHash)
-	if q.Base != base || !member || !q.Commitment.ValidMembers.Has(i) {
-		return "", fmt.Errorf("%s, killed at height %d and back at %d, is not valid in the quorum from block %d on; wanted that from %d on", m.Name, killed, back, q.Base, base)
+	// Valid is also a member that contributed and never came back.
+	if q.Base != base || !member || !q.Commitment.ValidMembers.Has(i) || !q.Commitment.Signers.Has(i) {
+		return "", fmt.Errorf("%s, killed at height %d and back at %d, is not valid and a signer in the quorum from block %d on; wanted that from %d on", m.Name, killed, back, q.Base, base)
 	}
-	return fmt.Sprintf("%s, killed at height %d after its contribution, was back at %d and is valid in %s", m.Name, killed, back, quorumText(q)), nil
+	if err := c.Await(ctx, m.Name+" to have its share of the quorum's key", func() bool { return c.nodes[victim].disk.hasShare(q) }); err != nil {
+		return "", err
+	}
+	return fmt.Sprintf("%s, killed at height %d after its contribution, was back at %d, signed and has its share of the key in %s", m.Name, killed, back, quorumText(q)), nil
 }
