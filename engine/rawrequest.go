@@ -9,8 +9,7 @@ import (
 )
 
 // signRaw signs what our operator asks for. Who is not synced does not: it knows
-// neither the quorum that is selected nor what was signed meanwhile. There is no
-// share if the quorum has signed that message and we were to submit ours.
+// neither the quorum that is selected nor what was signed meanwhile.
 func (e *Engine) signRaw(in SignRequest, out *Effects) (validation.Verdict, *wire.SigShare) {
 	s := e.signerOf(in.Type)
 	switch {
@@ -34,9 +33,6 @@ func (e *Engine) signRaw(in SignRequest, out *Effects) (validation.Verdict, *wir
 	made, err := sign(quorum, signing.Request{ID: in.ID, MessageHash: in.MessageHash, Height: signing.Lasting}, e.signIn(in.Type, quorum))
 	if err != nil {
 		return requestVerdict(err), nil
-	}
-	if made.Recovered != nil {
-		return validation.Valid.Verdict(), nil
 	}
 	out.keepSigned(made)
 	return validation.Valid.Verdict(), &made.Share

@@ -96,6 +96,9 @@ func TestPool_ShareIsNotSent(t *testing.T) {
 	if again, err := p.Share(f.mined.Hash, r, f.sign(0)); err != nil || again.Share != made.Share {
 		t.Errorf("once it is signed: %+v, %v; want the share all the same", again, err)
 	}
+	if sent, err := p.Sign(f.mined.Hash, r, f.sign(0)); err != nil || sent.Share != made.Share || len(sent.Sends) != 0 || len(p.all()) != 0 {
+		t.Errorf("submitted once it is signed: %+v, %v; want nothing to be sent", sent, err)
+	}
 	want(t, "recovered, of nobody's vote", p.AddRecovered(f.expected(t, lasting(2, 1))), Taken)
 	if _, err := p.Share(f.mined.Hash, lasting(2, 2), f.sign(0)); !errors.Is(err, ErrDecided) {
 		t.Errorf("against the quorum: %v, want ErrDecided", err)

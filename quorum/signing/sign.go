@@ -36,7 +36,7 @@ type Signed struct {
 	Fresh bool // the vote is to be stored in the same commit, and nothing leaves before
 	Sends []Send
 
-	Recovered *wire.RecoveredSig // there is one already: nothing was signed
+	Recovered *wire.RecoveredSig // there is one already, for a request of a height: nothing was signed
 }
 
 // Sign makes our share of a request in a quorum and sees to it that it gets to
@@ -46,6 +46,9 @@ type Signed struct {
 // ErrUnknownQuorum to ErrFull.
 func (p *Pool) Sign(quorum wire.Hash, r Request, sign func(hash wire.Hash) wire.Signature) (Signed, error) {
 	if d, ok := p.recovered[r.ID]; ok && d.MessageHash == r.MessageHash {
+		if r.Height == Lasting { // the signature will be forgotten, our word is not to be
+			return p.Share(quorum, r, sign)
+		}
 		return Signed{Recovered: &d.RecoveredSig}, nil
 	}
 	c, err := p.consent(quorum, r)
