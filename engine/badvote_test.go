@@ -2,6 +2,7 @@ package engine
 
 import (
 	"maps"
+	"slices"
 	"testing"
 
 	"github.com/proctornet/proctor/params"
@@ -125,5 +126,27 @@ func TestBadVote_FailuresAreCountedWhileRegistered(t *testing.T) {
 	r.feed(Probed{Probe{proTx(2), Transport, ""}, ""})
 	if got, want := r.unreached, map[wire.Hash]int{proTx(1): 3}; !maps.Equal(got, want) {
 		t.Errorf("failures %v, want %v", got, want)
+	}
+}
+
+// No two members begin with the same one.
+func TestTransport_ProbesBeginWithTheSuccessor(t *testing.T) {
+	h := newHall(t, hallNetwork(4, platform(4, 3)))
+	asked := make(map[int][]wire.Hash)
+	h.probe = func(from int, p Probe) (string, bool) {
+		if p.Service == Transport {
+			asked[from] = append(asked[from], p.ProTxHash)
+		}
+		return "", true
+	}
+	h.until(25)
+	members := h.rigs[0].Snapshot().Sessions[0].Members()
+	for i, m := range members {
+		from := slices.IndexFunc([]int{0, 1, 2, 3}, func(n int) bool { return proTx(n) == m.ProTxHash })
+		for k := 1; k < len(members); k++ {
+			if got := asked[from]; len(got) != 3 || got[k-1] != members[(i+k)%4].ProTxHash {
+				t.Errorf("member %d probes %v", i, got)
+			}
+		}
 	}
 }

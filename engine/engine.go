@@ -78,6 +78,7 @@ type Engine struct {
 	stored    map[wire.Hash][]wire.DKGMessage // of an earlier run, by state.QuorumKey, until we are synced
 	attended  wire.Hash                       // the tip that sessions have moved on to
 	shown     shownSessions
+	spoken    Spoken            // of sessions
 	dkgFaults []DKGFault        // ascending by base; never changed in place
 	unreached map[wire.Hash]int // registered nodes: failed probes in a row
 
@@ -222,6 +223,7 @@ func (e *Engine) Snapshot() *Snapshot {
 		Rosters:        e.lastRosters(),
 		Sessions:       e.shown.rosters,
 		DKG:            e.shown.status,
+		Spoken:         e.spoken,
 		BadVotes:       e.shown.badVotes,
 		DKGFaults:      e.dkgFaults,
 		Minable:        e.minable,

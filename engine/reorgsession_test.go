@@ -116,3 +116,40 @@ func TestSession_ReorganisationAcrossTheMining(t *testing.T) {
 		sameAgreed(t, r.again(i), h.rigs[0])
 	}
 }
+
+// A quorum whose block may be undone keeps its session, and the messages that
+// its share comes from; once the block is final they go.
+func TestSession_LastsUntilItsQuorumIsFinal(t *testing.T) {
+	h := newHall(t, hallNetwork(7, platform(7, 4)))
+	h.until(33)
+	for i := range 3 { // the others are too few to make a block final
+		h.down(i)
+	}
+	h.until(55)
+	q, mined := h.quorumOf(3, params.TestPlatform)
+	final := h.rigs[3].tree.Final().Height
+	if !mined || q.Base != 24 || q.Mined <= final {
+		t.Fatalf("quorum of %d mined at %d, final is %d", q.Base, q.Mined, final)
+	}
+	held := func(when string, want bool) {
+		t.Helper()
+		r := h.rigs[3]
+		stored := 0
+		for _, b := range r.disk[KindDKG] {
+			if must(ParseDKGBytes(b)).Head().QuorumHash == q.Hash() {
+				stored++
+			}
+		}
+		if got := r.sessionOf(params.TestPlatform, q.Hash()) != nil; got != want || stored > 0 != want {
+			t.Errorf("%s: in the session %t, %d messages stored; want %t", when, got, stored, want)
+		}
+	}
+	held("not final", true)
+	for i := range 3 {
+		h.up(i)
+	}
+	for limit := h.slot + 20; h.rigs[3].tree.Final().Height < q.Mined && h.slot < limit; {
+		h.step()
+	}
+	held("final", false)
+}

@@ -172,13 +172,14 @@ func TestSession_RestartWithVotes(t *testing.T) {
 	}
 	// Complain begins while it is down.
 	h := before.branchOff()
-	h.until(51)
+	h.until(50)
 	h.down(2)
-	h.until(52)
-	h.up(2)
-	h.rigs[2].unreached[proTx(3)] = params.MaxFailedProbes + 1
 	h.until(53)
+	h.up(2)
 	wantVotes(t, "down when complain began", h.rigs[2], []BadVoteReason{VoteFlagged})
+	if _, count := h.messages(2); count[wire.KindComplaint] != 1 {
+		t.Errorf("down when complain began, it said %v", count)
+	}
 }
 
 func wantVotes(t *testing.T, when string, r rig, want []BadVoteReason) {

@@ -115,6 +115,7 @@ func (e *Engine) say(messages []dkg.Opened, stored []wire.DKGMessage, out *Effec
 		if !slices.ContainsFunc(stored, func(m wire.DKGMessage) bool { return m.ID() == o.Message.ID() }) {
 			putDKG(o.Message, out)
 		}
+		e.spoke(o.Message)
 		out.Publications = append(out.Publications, Publication{DKGTopic(o.Message.Head().Type), DKGBytes(o.Message)})
 	}
 }
@@ -152,6 +153,7 @@ func (e *Engine) dkgMessage(in DKG, out *Effects) validation.Verdict {
 	reason := s.Add(in.Message)
 	if reason == dkg.ReasonAccepted || reason == dkg.ReasonEquivocation {
 		putDKG(in.Message.Message, out)
+		e.spoke(in.Message.Message)
 	}
 	switch reason {
 	case dkg.ReasonEquivocation:
@@ -251,6 +253,7 @@ func (e *Engine) leave(those func(*session) bool, out *Effects) bool {
 		}
 		for _, o := range s.Kept() {
 			out.delete(KindDKG, DKGKey(o.Message))
+			e.spoken = e.spoken.Delete(spokenKey(o.Message))
 		}
 		return true
 	})
@@ -337,6 +340,9 @@ func (e *Engine) resumeSession(key wire.Hash, messages []wire.DKGMessage, out *E
 		s.badVotes = e.recallVotes(s)
 	}
 	e.sessions = append(e.sessions, s)
+	for _, m := range messages {
+		e.spoke(m)
+	}
 	e.say(send, messages, out)
 	return true
 }

@@ -35,6 +35,7 @@ type Snapshot struct {
 	Rosters    []*dkg.Roster                  // of sessions whose final commitments are taken
 	Sessions   []*dkg.Roster                  // whose messages are taken, at most one of a type; none if we do not follow them
 	DKG        []dkg.Status                   // of Sessions, as they stood when the tip was new
+	Spoken     Spoken                         // of the sessions that we follow
 	BadVotes   []BadVote                      // of ours, in the sessions that we follow
 	DKGFaults  []DKGFault                     // of members, proven; ascending by base block
 	Minable    trie.Map[wire.FinalCommitment] // by state.QuorumKey: the best that no block carries yet

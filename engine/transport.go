@@ -3,12 +3,13 @@ package engine
 import "github.com/proctornet/proctor/quorum/dkg"
 
 // probeMembers asks to try whether the other members of a session take
-// connections. Source: spec/dash.md 4.1.
+// connections. Each member begins with its successor: if all began with the
+// first, it would have to refuse most of them. Source: spec/dash.md 4.1.
 func (e *Engine) probeMembers(r *dkg.Roster, self int, out *Effects) {
-	for i, m := range r.Members() {
-		if i != self {
-			out.Probes = append(out.Probes, Probe{ProTxHash: m.ProTxHash, Service: Transport})
-		}
+	members := r.Members()
+	for i := 1; i < len(members); i++ {
+		m := members[(self+i)%len(members)]
+		out.Probes = append(out.Probes, Probe{ProTxHash: m.ProTxHash, Service: Transport})
 	}
 }
 

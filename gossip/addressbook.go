@@ -152,8 +152,10 @@ func (b *addressBook) register(nodes []peer.AddrInfo) (dropped int) {
 	for _, c := range b.candidates {
 		c.addresses[registered], c.from[registered] = nil, false
 	}
+	full := false // and nobody in it is worth less: looking at all for each of a large registry would take seconds
 	for _, i := range nodes {
-		if !b.note(i, registered) {
+		if full && b.candidates[i.ID] == nil || !b.note(i, registered) {
+			full = true
 			dropped++
 		}
 	}

@@ -242,6 +242,26 @@ func TestAddressBook_Bound(t *testing.T) {
 	}
 }
 
+// A registry with many more nodes than there is room for costs little.
+func TestAddressBook_LargeRegistry(t *testing.T) {
+	var nodes []peer.AddrInfo
+	for i := range 20 * maxCandidates {
+		nodes = append(nodes, at(fmt.Sprint("reg", i), 1))
+	}
+	b := newAddressBook("self", nil, nil)
+	b.register(nodes[:maxCandidates])
+	slices.Reverse(nodes)
+	start := time.Now()
+	for range 20 {
+		if dropped := b.register(nodes); dropped != 19*maxCandidates || len(b.candidates) != maxCandidates {
+			t.Fatalf("%d dropped, %d in the book", dropped, len(b.candidates))
+		}
+	}
+	if took := time.Since(start); took > limit { // minutes if each looked for somebody worth less
+		t.Errorf("20 look-ups took %s", took)
+	}
+}
+
 func TestAddressBook_Share(t *testing.T) {
 	b := newAddressBook("self", []peer.AddrInfo{at("boot", 1)}, []peer.AddrInfo{at("known", 1)})
 	private := multiaddr.StringCast("/ip4/10.0.0.1/tcp/1")

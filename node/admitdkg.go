@@ -25,6 +25,9 @@ func (n *Node) admitDKG(ctx context.Context, t wire.LLMQType, from engine.Peer, 
 	if reason != validation.Valid {
 		return nil, settled(reason, view).Verdict()
 	}
+	if reason := view.HeardDKG(m); reason != validation.Valid {
+		return nil, reason.Verdict()
+	}
 	checked, fault := roster.Check(m, view.Tip.Height)
 	if fault != 0 {
 		return nil, settled(engine.DKGVerdict(fault).Reason, view).Verdict()

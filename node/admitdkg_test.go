@@ -1,6 +1,7 @@
 package node_test
 
 import (
+	"fmt"
 	"slices"
 	"testing"
 	"time"
@@ -289,32 +290,61 @@ func TestAdmit_OutsidersOfSessions(t *testing.T) {
 	}
 }
 
-// A member that signs one message after the other is verified so often and no
-// more: of each peer that passes them on.
+// A member that signs one message after the other is verified twice, whoever
+// passes them on, and so is what everybody sends once more.
+func TestAdmit_ThirdSessionMessagesAreNotVerified(t *testing.T) {
+	for name, kind := range kinds() {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			f := inSession(t, kind.offset)
+			m, other := f.network.Members[2], f.network.Members[3]
+			attempts := []attempt{
+				{"first", said(m, kind.make(f, m, 0)), validation.Valid},
+				{"second", said(m, kind.make(f, m, 1)), validation.DKGEquivocation},
+				{"first again", said(m, kind.make(f, m, 0)), validation.Duplicate},
+				{"second again", said(m, kind.make(f, m, 1)), validation.Duplicate},
+			}
+			for i := range 20 {
+				attempts = append(attempts,
+					attempt{fmt.Sprint("third ", i), said(m, kind.make(f, m, 2+i%3)), validation.DKGThird},
+					attempt{fmt.Sprint("in its name ", i), said(other, kind.make(f, m, i%3)), validation.DKGThird})
+			}
+			judged(t, f.Node, f.topic, attempts...)
+			if checks := value(t, f.Node, "proctor_verify_batch_size"); checks != 2 {
+				t.Errorf("%v signatures checked, want 2", checks)
+			}
+		})
+	}
+}
+
+// What is not kept is verified so often and no more, of each peer.
 func TestAdmit_SessionMessagesOfOnePeerAreLimited(t *testing.T) {
 	f := inSession(t, 2)
-	m := f.network.Members[2]
+	m, other := f.network.Members[2], f.network.Members[3]
 	most := 2 * len(f.roster.Members())
 	for i := range most + 2 {
-		v := f.JudgeOn(t.Context(), f.topic, "greedy", said(m, f.contribution(m, i)))
-		want := validation.DKGThird
-		switch {
-		case i == 0:
-			want = validation.Valid
-		case i == 1:
-			want = validation.DKGEquivocation
-		case i >= most:
+		want := validation.DKGSignature
+		if i >= most {
 			want = validation.DKGTooMany
 		}
-		if v != want.Verdict() {
+		if v := f.JudgeOn(t.Context(), f.topic, "greedy", said(other, f.contribution(m, i))); v != want.Verdict() {
 			t.Errorf("message %d: judged %s, want %s", i, v.Reason, want)
 		}
+	}
+	if v := validation.DKGTooMany.Verdict(); v.Points != 0 || v.Outcome != validation.Ignore {
+		t.Errorf("too many messages of others: %+v, want nobody charged", v)
 	}
 	if checks := value(t, f.Node, "proctor_verify_batch_size"); checks != float64(most) {
 		t.Errorf("%v signatures checked, want %d", checks, most)
 	}
-	if v := f.JudgeOn(t.Context(), f.topic, "modest", said(m, f.contribution(m, 0))); v.Reason != validation.Duplicate {
-		t.Errorf("another peer: judged %s", v.Reason)
+	for _, c := range []struct {
+		name string
+		from engine.Peer
+		want validation.Reason
+	}{{"greedy", "greedy", validation.DKGTooMany}, {"another peer", "modest", validation.Valid}} {
+		if v := f.JudgeOn(t.Context(), f.topic, c.from, said(m, f.contribution(m, 0))); v != c.want.Verdict() {
+			t.Errorf("%s: judged %s, want %s", c.name, v.Reason, c.want)
+		}
 	}
 }
 

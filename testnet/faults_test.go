@@ -90,7 +90,7 @@ var faults = []fault{
 // faultyOptions are of a network in which sessions from height first on have a
 // fault each.
 func faultyOptions(history int32) Options {
-	return Options{Nodes: faultyMembers, Seed: 13, Profile: "core", Slot: time.Second, History: history, Now: time.Now(), Authorities: 2}
+	return Options{Nodes: faultyMembers, Seed: 13, Profile: "spec", Slot: time.Second, History: history, Now: time.Now(), Authorities: 2}
 }
 
 // faultOf is the fault of a session, where those from height first on have one

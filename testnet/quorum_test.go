@@ -19,7 +19,7 @@ func TestDKG_AMemberIsKilledInEachPhase(t *testing.T) {
 	t.Parallel()
 	const history, base, phases = 80, 96, 6
 	b := newBench(t, Options{
-		Nodes: 1 + phases, Regular: 1, Seed: 17, Profile: "core", Slot: 500 * time.Millisecond, History: history, Now: time.Now(),
+		Nodes: 1 + phases, Regular: 1, Seed: 17, Profile: "spec", Slot: 500 * time.Millisecond, History: history, Now: time.Now(),
 	})
 	if err := b.StartAll(b.ctx); err != nil {
 		t.Fatal(err)
