@@ -258,8 +258,12 @@ func TestProber_IsBounded(t *testing.T) {
 		for range 3 {
 			p.try(engine.Probe{Service: engine.Transport})
 		}
-		if got := counted(t, p.results, "service", "transport", "result", probeDropped); got != 3 || most != probesAtOnce {
-			t.Errorf("%v dropped, %d at once, want 3 and %d", got, most, probesAtOnce)
+		synctest.Wait()
+		mu.Lock()
+		atOnce := most
+		mu.Unlock()
+		if got := counted(t, p.results, "service", "transport", "result", probeDropped); got != 3 || atOnce != probesAtOnce {
+			t.Errorf("%v dropped, %d at once, want 3 and %d", got, atOnce, probesAtOnce)
 		}
 		time.Sleep(shortestProbe + time.Millisecond)
 		synctest.Wait()
