@@ -195,8 +195,8 @@ func (s *Story) revived(ctx context.Context) (string, error) {
 	return fmt.Sprintf("%s repaired its endpoint and announced it in block %d: flag gone, score 0, and valid in the next %s", m.Name, n.RevivedHeight, quorumText(q)), nil
 }
 
-// killedInDKG kills a member after it has sent its contribution, and starts it
-// again.
+// killedInDKG kills a member after everybody's contributions, which nobody
+// sends a second time, and starts it again.
 func (s *Story) killedInDKG(ctx context.Context) (string, error) {
 	c, victim := s.Cluster, s.victim()
 	m := c.Members[victim]
@@ -205,7 +205,7 @@ func (s *Story) killedInDKG(ctx context.Context) (string, error) {
 		view := c.Node(victim).Snapshot()
 		for _, st := range view.DKG {
 			base, killed = st.Height, view.TipHeight()
-			if st.Self >= 0 && st.Phase == dkg.Contribute && st.Members[st.Self].Contributed > 0 {
+			if st.Self >= 0 && st.Phase == dkg.Complain && st.Members[st.Self].Contributed > 0 {
 				return true
 			}
 		}
@@ -240,5 +240,5 @@ func (s *Story) killedInDKG(ctx context.Context) (string, error) {
 	if err := c.Await(ctx, m.Name+" to have its share of the quorum's key", func() bool { return c.nodes[victim].disk.hasShare(q) }); err != nil {
 		return "", err
 	}
-	return fmt.Sprintf("%s, killed at height %d after its contribution, was back at %d, signed and has its share of the key in %s", m.Name, killed, back, quorumText(q)), nil
+	return fmt.Sprintf("%s, killed at height %d after the contributions, was back at %d, signed and has its share of the key in %s", m.Name, killed, back, quorumText(q)), nil
 }
