@@ -13,6 +13,7 @@ func FuzzPool(f *testing.F) {
 	f.Add([]byte{0, 1, 1, 0, 2, 1, 0, 3, 1, 0, 4, 1, 3, 0, 0})
 	f.Add([]byte{0, 1, 1, 1, 2, 1, 2, 0, 1, 2, 0, 2, 3, 0, 0, 4, 9, 0, 5, 1, 1})
 	f.Add([]byte{2, 0, 1, 8, 0, 1, 8, 0, 2, 8, 0, 4, 14, 0, 8, 20, 0, 12, 2, 0, 8}) // lasting or not, sent or not
+	f.Add([]byte{2, 0, 1, 2, 0, 5, 8, 0, 1, 8, 0, 5})                               // first for a height, then lasting
 	x := fixtureOf(f, 7, 4, "order")
 	cache := map[[3]byte]wire.SigShare{}
 	share := func(kind, member, message byte) wire.SigShare {

@@ -45,6 +45,7 @@ type own struct {
 	started int32
 	order   []wire.Hash
 	sent    int // members of order that had their turn
+	lasting bool
 }
 
 func newSession(q *Quorum, id wire.Hash, height int32, opener Source) *session {

@@ -67,7 +67,7 @@ func (p *Pool) Sign(quorum wire.Hash, r Request, sign func(hash wire.Hash) wire.
 	p.votes[r.ID] = c.vote
 	if s.own == nil {
 		x := c.share(r, sign)
-		s.own = &own{share: x, started: p.height, order: c.quorum.RecoveryMembers(r.ID)}
+		s.own = &own{share: x, started: p.height, order: c.quorum.RecoveryMembers(r.ID), lasting: r.Height == Lasting}
 		if sig, err := bls.ParseSignature(x.Signature); err == nil && s.known(x) == Taken {
 			p.add(s, pending{share{x, sig}, Source{}})
 		}
@@ -142,11 +142,11 @@ func (p *Pool) lasting() (n int) {
 	return n
 }
 
-// ownLasting counts the sessions of ours for which such a vote was given.
+// ownLasting counts the sessions that lasting requests of ours are under way in.
 func (p *Pool) ownLasting() (n int) {
-	for id, of := range p.sessions {
+	for _, of := range p.sessions {
 		for _, s := range of {
-			if s.own != nil && p.votes[id].Height == Lasting {
+			if s.own != nil && s.own.lasting {
 				n++
 			}
 		}
