@@ -122,6 +122,8 @@ var advice = map[validation.Reason]string{
 
 	validation.RequestRefused:  "Is it an evonode, not this one, and neither flagged nor PoSe-banned? `proctor nodes`; `platformban requests` shows what is asked for.",
 	validation.RequestNoMember: "Ask a member: `proctor quorum info` lists them. A node is one from the next session on.",
+	validation.RequestNoQuorum: "`proctor quorum list` shows the quorums; a network's first signs 8 blocks after it was mined.",
+	validation.RequestOther:    "Nothing else is ever signed for that id: `quorum getrecsig` shows what the quorum has signed. Another decision needs another id.",
 
 	validation.Handshake: sender + newer,
 	validation.Rate:      ownLoad + " If it is one peer: `proctor peers explain`.",

@@ -51,6 +51,7 @@ func examples(x *exhibition) []example {
 		{"quorum dkginfo", nil, 0}, {"quorum dkgstatus", []any{1}, 0}, {"quorum selectquorum", []any{platform, id}, 0},
 		{"quorum verify", []any{platform, id, id, sig, quorum}, 0}, {"quorum hasrecsig", []any{platform, id, id}, 0},
 		{"quorum getrecsig", []any{platform, id, id}, api.CodeNotFound}, {"quorum isconflicting", []any{platform, id, id}, 0}, {"quorum faults", nil, 0},
+		{"quorum sign", []any{platform, id, id, quorum, true}, 0}, {"quorum platformsign", []any{id, id, quorum, false}, 0},
 		{"platformban submit", []any{hex.EncodeToString(ban.Bytes())}, 0}, {"platformban get", []any{ban.InventoryHash().String()}, 0}, {"platformban list", nil, 0},
 		{"platformban request", []any{"evo-3"}, 0}, {"platformban requests", nil, 0},
 		{"getpeerinfo", nil, 0}, {"explainpeer", []any{x.other.Gossip().ID().String()}, 0},

@@ -179,6 +179,11 @@ func (c *council) commit(i int, out *Effects) {
 		}
 		c.send(i, c.nodeOf(m.To), Shares{Peer(fmt.Sprint(i)), proTx(i), m.Shares})
 	}
+	for _, r := range out.Replies {
+		if r.Share != nil {
+			c.leaves(i, *r.Share)
+		}
+	}
 	for _, p := range out.Probes {
 		if c.dead != nil && p.Service == Platform {
 			c.send(i, i, Probed{p, c.dead(i, p)})

@@ -64,6 +64,7 @@ type Write struct {
 type Reply struct {
 	Ticket  Ticket
 	Verdict validation.Verdict
+	Share   *wire.SigShare // ours, of a SignRequest that was granted
 }
 
 // Publication is a message of ours for all peers.
@@ -219,8 +220,10 @@ func (e *Effects) put(k Kind, key, value []byte) {
 
 func (e *Effects) delete(k Kind, key []byte) { e.Writes = append(e.Writes, Write{Kind: k, Key: key}) }
 
-func (e *Effects) reply(t Ticket, v validation.Verdict) {
+func (e *Effects) reply(t Ticket, v validation.Verdict) { e.replyShare(t, v, nil) }
+
+func (e *Effects) replyShare(t Ticket, v validation.Verdict, share *wire.SigShare) {
 	if t != 0 {
-		e.Replies = append(e.Replies, Reply{t, v})
+		e.Replies = append(e.Replies, Reply{t, v, share})
 	}
 }

@@ -303,6 +303,9 @@ func (e *Engine) take(in Input, t Ticket, out *Effects) {
 		out.reply(t, v)
 	case RequestBan:
 		out.reply(t, e.requestBan(in, out))
+	case SignRequest:
+		v, share := e.signRaw(in, out)
+		out.replyShare(t, v, share)
 	case Probed:
 		e.probed(in, out)
 	case Judged:

@@ -102,6 +102,19 @@ type RequestBan struct {
 	Withdraw  bool
 }
 
+// SignRequest is our operator's wish that we, as a member of a quorum, sign a
+// message for an id of the operator's own making. The id may come up again at
+// any height, so what was signed for it is never forgotten. Our share is in the
+// Reply; with Submit it goes to the members that collect shares, too. A stop
+// ends that, and the same input takes it up again.
+type SignRequest struct {
+	Type        wire.LLMQType
+	ID          wire.Hash
+	MessageHash wire.Hash
+	Quorum      wire.Hash // zero: the one that the request selects at our tip
+	Submit      bool
+}
+
 // Probed answers a Probe.
 type Probed struct {
 	Probe  Probe
@@ -163,26 +176,27 @@ type Farewell struct {
 	Until  time.Time         // end of the peer's ban; zero if it did not ban us
 }
 
-func (Ban) input()        {}
-func (Defer) input()      {}
-func (BanPeer) input()    {}
-func (UnbanPeer) input()  {}
-func (Reached) input()    {}
-func (Farewell) input()   {}
-func (Announce) input()   {}
-func (Block) input()      {}
-func (Event) input()      {}
-func (Proof) input()      {}
-func (Vote) input()       {}
-func (Checkpoint) input() {}
-func (DKG) input()        {}
-func (Commitment) input() {}
-func (Shares) input()     {}
-func (Recovered) input()  {}
-func (RequestBan) input() {}
-func (Probed) input()     {}
-func (Judged) input()     {}
-func (Tick) input()       {}
-func (PeerTip) input()    {}
-func (PeerGone) input()   {}
-func (Fetched) input()    {}
+func (Ban) input()         {}
+func (Defer) input()       {}
+func (BanPeer) input()     {}
+func (UnbanPeer) input()   {}
+func (Reached) input()     {}
+func (Farewell) input()    {}
+func (Announce) input()    {}
+func (Block) input()       {}
+func (Event) input()       {}
+func (Proof) input()       {}
+func (Vote) input()        {}
+func (Checkpoint) input()  {}
+func (DKG) input()         {}
+func (Commitment) input()  {}
+func (Shares) input()      {}
+func (Recovered) input()   {}
+func (RequestBan) input()  {}
+func (SignRequest) input() {}
+func (Probed) input()      {}
+func (Judged) input()      {}
+func (Tick) input()        {}
+func (PeerTip) input()     {}
+func (PeerGone) input()    {}
+func (Fetched) input()     {}

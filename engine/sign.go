@@ -148,20 +148,37 @@ func (e *Engine) signRequest(t wire.LLMQType, r signing.Request, out *Effects) e
 	if s == nil {
 		return fmt.Errorf("quorum type %d does not run here: %w", t, errNoQuorum)
 	}
-	q, ok := signing.Select(s.llmq, newestQuorums(e.state, t, r.Height-signing.SignHeightOffset, s.llmq.SigningActive), r.ID, r.Height)
+	q, ok := e.selected(s, r.ID, r.Height)
 	if !ok {
 		return errNoQuorum
 	}
-	share := e.keyShares[state.QuorumKey(t, q.Hash)] // the pool asks for no signature if we have none
-	made, err := s.pool.Sign(q.Hash, r, func(hash wire.Hash) wire.Signature { return share.secret.Sign(hash).Bytes() })
+	made, err := s.pool.Sign(q, r, e.signIn(t, q))
 	if err != nil {
 		return err
 	}
-	if made.Fresh {
-		out.put(KindSigned, requestKey(t, r.ID), made.Vote.Bytes())
-	}
-	out.sendShares(made.Sends)
+	out.keepSigned(made)
 	return nil
+}
+
+// selected is the quorum that a request selects at a height.
+func (e *Engine) selected(s *signer, id wire.Hash, height int32) (wire.Hash, bool) {
+	q, ok := signing.Select(s.llmq, newestQuorums(e.state, s.llmq.Type, height-signing.SignHeightOffset, s.llmq.SigningActive), id, height)
+	return q.Hash, ok
+}
+
+// signIn signs with our share of a quorum's key. The pool asks for no signature
+// if we have none.
+func (e *Engine) signIn(t wire.LLMQType, quorum wire.Hash) func(wire.Hash) wire.Signature {
+	share := e.keyShares[state.QuorumKey(t, quorum)]
+	return func(hash wire.Hash) wire.Signature { return share.secret.Sign(hash).Bytes() }
+}
+
+// keepSigned stores what we signed, and sends our share.
+func (e *Effects) keepSigned(made signing.Signed) {
+	if made.Fresh {
+		e.put(KindSigned, requestKey(made.Vote.Type, made.Vote.ID), made.Vote.Bytes())
+	}
+	e.sendShares(made.Sends)
 }
 
 // requestKey is the key of what is kept of a request.

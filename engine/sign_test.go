@@ -243,6 +243,8 @@ func TestSign_ForgetsWhatIsOld(t *testing.T) {
 	c.until(3)
 	old, young := signing.Request{ID: wire.Hash{1}, Height: 3 - signing.VoteBlocks}, signing.Request{ID: wire.Hash{2}, Height: 4 - signing.VoteBlocks}
 	out := new(Effects)
+	lasting := signing.Vote{Type: params.TestPlatform, QuorumHash: testQuorum, Request: signing.Request{ID: wire.Hash{3}, Height: signing.Lasting}}
+	out.put(KindSigned, requestKey(params.TestPlatform, lasting.ID), lasting.Bytes())
 	for _, r := range []signing.Request{old, young} {
 		key := requestKey(params.TestPlatform, r.ID)
 		out.put(KindSigned, key, signing.Vote{Type: params.TestPlatform, QuorumHash: testQuorum, Request: r}.Bytes())
@@ -252,8 +254,12 @@ func TestSign_ForgetsWhatIsOld(t *testing.T) {
 	c.up(0)
 	c.next()
 	for _, kind := range []Kind{KindSigned, KindRecovered} {
-		left := slices.Collect(maps.Keys(c.rigs[0].disk[kind]))
-		if want := []string{string(requestKey(params.TestPlatform, young.ID))}; !slices.Equal(left, want) {
+		left := slices.Sorted(maps.Keys(c.rigs[0].disk[kind]))
+		want := []string{string(requestKey(params.TestPlatform, young.ID))}
+		if kind == KindSigned {
+			want = append(want, string(requestKey(params.TestPlatform, lasting.ID)))
+		}
+		if !slices.Equal(left, want) {
 			t.Errorf("kind %d: %x is left, want %x", kind, left, want)
 		}
 	}
@@ -358,7 +364,7 @@ func TestSign_NeverTwoMessages(t *testing.T) {
 		for range rapid.IntRange(1, 30).Draw(rt, "steps") {
 			r := c.rigs[0]
 			out := new(Effects)
-			switch rapid.SampledFrom([]string{"sign", "sign", "block", "restart"}).Draw(rt, "step") {
+			switch rapid.SampledFrom([]string{"sign", "sign", "raw", "block", "restart"}).Draw(rt, "step") {
 			case "sign":
 				request := signing.Request{
 					ID:          wire.Hash{byte(rapid.IntRange(1, 3).Draw(rt, "id"))},
@@ -368,6 +374,13 @@ func TestSign_NeverTwoMessages(t *testing.T) {
 				err := r.signRequest(params.TestPlatform, request, out)
 				r.signing(out)
 				_ = err // refused or not: what leaves counts
+			case "raw":
+				r.Step(SignRequest{
+					Type:        params.TestPlatform,
+					ID:          wire.Hash{byte(rapid.IntRange(1, 3).Draw(rt, "id"))},
+					MessageHash: wire.Hash{byte(rapid.IntRange(1, 2).Draw(rt, "message"))},
+					Submit:      rapid.Bool().Draw(rt, "submit"),
+				}, 7, out)
 			case "block":
 				if h := r.Snapshot().Tip.Height; int(h) < len(c.chain) {
 					r.Step(Tick{c.genesis.SlotStart(c.chain[h].Header.Slot)}, 0, out)

@@ -25,7 +25,7 @@ const (
 // request is an input and who waits for the reply, if anybody does.
 type request struct {
 	input engine.Input
-	reply chan validation.Verdict // capacity 1, or nil
+	reply chan engine.Reply // capacity 1, or nil
 }
 
 // loop feeds the engine: it takes what is waiting, steps it, and hands one
@@ -62,7 +62,7 @@ func (n *Node) loop(ctx context.Context) error {
 type batch struct {
 	node    *Node
 	effects engine.Effects
-	waiting []chan validation.Verdict // the reply channel of ticket i+1
+	waiting []chan engine.Reply // the reply channel of ticket i+1
 }
 
 func (b *batch) add(r request) {
@@ -120,7 +120,7 @@ func (b *batch) release(snapshot *engine.Snapshot) {
 		b.node.room.wake()
 	}
 	for _, r := range b.effects.Replies {
-		b.waiting[r.Ticket-1] <- r.Verdict
+		b.waiting[r.Ticket-1] <- r
 	}
 	gossip := b.node.gossip
 	for _, c := range b.effects.Charges {
@@ -174,25 +174,31 @@ func (b *batch) release(snapshot *engine.Snapshot) {
 	b.node.report(&b.effects)
 }
 
-// ask hands an input to the engine and waits for the reply, which comes after
-// the commit.
+// ask hands an input to the engine and waits for the verdict.
 func (n *Node) ask(ctx context.Context, in engine.Input) validation.Verdict {
-	reply := make(chan validation.Verdict, 1)
+	return n.reply(ctx, in).Verdict
+}
+
+// reply hands an input to the engine and waits for the reply, which comes after
+// the commit.
+func (n *Node) reply(ctx context.Context, in engine.Input) engine.Reply {
+	reply := make(chan engine.Reply, 1)
+	late := engine.Reply{Verdict: validation.Overload.Verdict()}
 	select {
 	case n.inbox <- request{in, reply}:
 	case <-ctx.Done():
 		n.metrics.drops.Inc()
-		return validation.Overload.Verdict()
+		return late
 	case <-n.stopped:
-		return validation.Overload.Verdict()
+		return late
 	}
 	select {
-	case v := <-reply:
-		return v
+	case r := <-reply:
+		return r
 	case <-ctx.Done():
-		return validation.Overload.Verdict()
+		return late
 	case <-n.stopped:
-		return validation.Overload.Verdict()
+		return late
 	}
 }
 

@@ -20,7 +20,7 @@ import (
 
 // quorumMethods is what the operator can ask about long-living quorums. Names,
 // parameters and answers are Dash Core's; what an answer has beyond those is
-// ours. Source: spec/dash.md 8.2. There is no `quorum sign`: decision 027.
+// ours. Source: spec/dash.md 8.2.
 func (n *Node) quorumMethods() []api.Method {
 	return slices.Concat([]api.Method{
 		{
@@ -43,7 +43,7 @@ func (n *Node) quorumMethods() []api.Method {
 			Help: "show the quorums that a service node is a member of, among the newest of each type",
 			Call: atMost(2, n.rpcQuorumMemberOf),
 		},
-	}, n.signingMethods(), n.dkgMethods(), n.faultMethods())
+	}, n.signMethods(), n.signingMethods(), n.dkgMethods(), n.faultMethods())
 }
 
 // QuorumInfo shows a quorum as `quorum info` of Dash does.

@@ -2,6 +2,7 @@ package node
 
 import (
 	"context"
+	"slices"
 
 	"github.com/proctornet/proctor/api"
 	"github.com/proctornet/proctor/bls"
@@ -124,13 +125,9 @@ func (n *Node) rpcVerify(_ context.Context, p api.Params) (any, error) {
 	if err := wire.DecodeHex(sig[:], "signature", []byte(text)); err != nil {
 		return nil, api.Invalid("%s", err)
 	}
-	var named wire.Hash
-	if len(p) > 4 {
-		if text, err := p.Text(4, "quorumhash"); err != nil || text != "" { // an empty one stands before a height
-			if named, err = hashParam(p, 4, "quorumhash"); err != nil {
-				return nil, err
-			}
-		}
+	named, err := namedQuorum(p, 4)
+	if err != nil {
+		return nil, err
 	}
 	height := s.TipHeight()
 	if len(p) > 5 {
@@ -157,6 +154,15 @@ func (n *Node) rpcVerify(_ context.Context, p api.Params) (any, error) {
 		}
 	}
 	return false, nil
+}
+
+// namedQuorum reads a quorum that may be left out: an empty text or null stands
+// before what follows. It is zero if none is named.
+func namedQuorum(p api.Params, i int) (wire.Hash, error) {
+	if i >= len(p) || slices.Contains([]string{`""`, "null"}, string(p[i])) {
+		return wire.Hash{}, nil
+	}
+	return hashParam(p, i, "quorumhash")
 }
 
 func (r signedRequest) signedBy(q state.Quorum, sig wire.Signature) bool {

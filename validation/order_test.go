@@ -271,7 +271,7 @@ func TestTable_Rows(t *testing.T) {
 		share-unknown-quorum/ignore/0 share-not-ours/ignore/0 share-decided/ignore/0 share-full/ignore/0 share-member/reject/100
 		share-signature/reject/100
 		recovered-unknown-quorum/ignore/0 recovered-signature/reject/100 recovered-conflict/accept/0
-		request-refused/ignore/0 request-no-member/ignore/0
+		request-refused/ignore/0 request-no-member/ignore/0 request-no-quorum/ignore/0 request-signed-other/ignore/0
 		handshake/reject/10 rate/ignore/0 overload/ignore/0 internal/ignore/0 operator/reject/100`)
 	word := regexp.MustCompile(`^[a-z]+(-[a-z]+)*$`)
 	var got []string

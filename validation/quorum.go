@@ -51,6 +51,8 @@ var signingRows = []Row{
 	{RecoveredUnknownQuorum, Ignore, 0, OfMessage, "signature of a quorum that is not among the newest we know"},
 	{RecoveredSignature, Reject, params.PointsBan, OfMessage, "signature not by its quorum"},
 	{RecoveredConflict, Accept, 0, OfMessage, "good signature of a quorum against another one for the same request: an alarm, kept and forwarded as evidence"},
-	{RequestRefused, Ignore, 0, OfMessage, "no message: a ban that may not be asked for, of no evonode, of ourselves or of one that is flagged or PoSe-banned, or one too many"},
-	{RequestNoMember, Ignore, 0, OfMessage, "no message: a ban asked for by a node that has no share of a platform quorum"},
+	{RequestRefused, Ignore, 0, OfMessage, "no message: a ban that may not be asked for, of no evonode, of ourselves or of one that is flagged or PoSe-banned, or one too many; or a request for a signature too many"},
+	{RequestNoMember, Ignore, 0, OfMessage, "no message: a ban or a signature asked for by a node that has no share of the quorum's key"},
+	{RequestNoQuorum, Ignore, 0, OfMessage, "no message: a signature of a quorum that is not among the newest, or of a type of which none signs yet"},
+	{RequestOther, Ignore, 0, OfMessage, "no message: a signature asked for although this node or the quorum has signed another message for that request"},
 }

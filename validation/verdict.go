@@ -142,6 +142,8 @@ const (
 
 	RequestRefused  Reason = "request-refused"
 	RequestNoMember Reason = "request-no-member"
+	RequestNoQuorum Reason = "request-no-quorum"
+	RequestOther    Reason = "request-signed-other"
 
 	Handshake Reason = "handshake"
 	Rate      Reason = "rate"

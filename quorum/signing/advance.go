@@ -35,7 +35,7 @@ func (p *Pool) Advance(height int32, quorums []*Quorum) (a Advanced) {
 		}
 	}
 	for _, id := range slices.SortedFunc(maps.Keys(p.votes), compareHashes) {
-		if v := p.votes[id]; int64(height)-int64(v.Height) > VoteBlocks {
+		if v := p.votes[id]; int64(height)-int64(v.Height) > VoteBlocks { // no height is that far above Lasting
 			a.Votes = append(a.Votes, v)
 			delete(p.votes, id)
 		}

@@ -12,6 +12,7 @@ import (
 func FuzzPool(f *testing.F) {
 	f.Add([]byte{0, 1, 1, 0, 2, 1, 0, 3, 1, 0, 4, 1, 3, 0, 0})
 	f.Add([]byte{0, 1, 1, 1, 2, 1, 2, 0, 1, 2, 0, 2, 3, 0, 0, 4, 9, 0, 5, 1, 1})
+	f.Add([]byte{2, 0, 1, 8, 0, 1, 8, 0, 2, 8, 0, 4, 14, 0, 8, 20, 0, 12, 2, 0, 8}) // lasting or not, sent or not
 	x := fixtureOf(f, 7, 4, "order")
 	cache := map[[3]byte]wire.SigShare{}
 	share := func(kind, member, message byte) wire.SigShare {
@@ -28,7 +29,7 @@ func FuzzPool(f *testing.F) {
 		return s
 	}
 	f.Fuzz(func(t *testing.T, script []byte) {
-		l := limits{6, 3, 4, 12, 6, 4, 3, 3, 2}
+		l := limits{6, 3, 4, 12, 6, 4, 3, 3, 2, 2, 1}
 		p := newPool(x.llmq, x.members[0], l)
 		height := int32(tip)
 		p.Advance(height, []*Quorum{x.cached()})
@@ -52,13 +53,22 @@ func FuzzPool(f *testing.F) {
 			case 1:
 				p.AddShare(share(1+script[0]/6%3, member, message), peer(int(script[0]/18)))
 			case 2:
-				signed, err := p.Sign(x.mined.Hash, r, x.sign(0))
+				sign, leaves := p.Sign, true
+				if script[0]/6%2 == 1 {
+					r.Height = Lasting
+				}
+				if script[0]/12%2 == 1 {
+					sign, leaves = p.Share, false
+				}
+				signed, err := sign(x.mined.Hash, r, x.sign(0))
 				if err == nil && signed.Recovered == nil {
 					if had, ok := voted[r.ID]; ok && had != r.MessageHash {
 						t.Fatalf("signed %s and %s for %s", had, r.MessageHash, r.ID)
 					}
 					voted[r.ID] = r.MessageHash
-					note(0)
+					if leaves {
+						note(0)
+					}
 				}
 			case 3:
 				for _, rec := range p.Check(seed()).Recovered {
@@ -78,7 +88,8 @@ func FuzzPool(f *testing.F) {
 			for _, s := range p.all() {
 				waiting += len(s.pending)
 			}
-			if len(p.all()) > l.sessions || len(p.votes) > l.votes || len(p.recovered) > l.recovered || len(p.faults) > l.faults || waiting > l.pending+l.votes {
+			if len(p.all()) > l.sessions || len(p.votes) > l.votes || len(p.recovered) > l.recovered || len(p.faults) > l.faults || waiting > l.pending+l.votes ||
+				p.lasting() > l.lasting || p.ownLasting() > l.lastingSessions {
 				t.Fatalf("%d sessions, %d votes, %d recovered, %d faults, %d pending: over the limits", len(p.all()), len(p.votes), len(p.recovered), len(p.faults), waiting)
 			}
 		}

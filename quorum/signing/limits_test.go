@@ -16,7 +16,7 @@ func TestPool_Limits(t *testing.T) {
 		p.Advance(tip, quorums)
 		return p
 	}
-	wide := limits{100, 100, 100, 100, 100, 100, 100, 100, 100}
+	wide := limits{100, 100, 100, 100, 100, 100, 100, 100, 100, 100, 100}
 
 	l := wide
 	l.sessions = 2

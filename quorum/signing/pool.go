@@ -17,14 +17,20 @@ const (
 	MaxSessionsOfMember = 512 // whose first good share is its
 	MaxPending          = 4096
 	MaxPendingOfPeer    = 256
-	MaxChecked          = 256      // shares that one Check takes on, or one session's if it has more
-	MaxVotes            = 65_536   // beyond it we do not sign
-	MaxRecovered        = 16_384   // the oldest go first
-	SessionSlack        = int32(8) // blocks a session lives on after the last recovery member's turn
+	MaxChecked          = 256    // shares that one Check takes on, or one session's if it has more
+	MaxVotes            = 65_536 // beyond it we do not sign
+
+	// MaxLasting and MaxLastingSessions bound votes that are never forgotten, and
+	// such requests under way: whatever they fill, the rest is for bans.
+	MaxLasting         = MaxVotes / 2
+	MaxLastingSessions = MaxSessions / 2
+
+	MaxRecovered = 16_384   // the oldest go first
+	SessionSlack = int32(8) // blocks a session lives on after the last recovery member's turn
 )
 
 type limits struct {
-	sessions, sessionsOfPeer, sessionsOfMember, pending, pendingOfPeer, checked, votes, recovered, faults int
+	sessions, sessionsOfPeer, sessionsOfMember, pending, pendingOfPeer, checked, votes, recovered, faults, lasting, lastingSessions int
 }
 
 // Pool is all signing of one node for one type of quorum. It is not safe for
@@ -45,7 +51,7 @@ type Pool struct {
 
 // NewPool returns a pool for the node self; zero if it is no service node.
 func NewPool(p params.LLMQ, self wire.Hash) *Pool {
-	return newPool(p, self, limits{MaxSessions, MaxSessionsOfPeer, MaxSessionsOfMember, MaxPending, MaxPendingOfPeer, MaxChecked, MaxVotes, MaxRecovered, MaxFaults})
+	return newPool(p, self, limits{MaxSessions, MaxSessionsOfPeer, MaxSessionsOfMember, MaxPending, MaxPendingOfPeer, MaxChecked, MaxVotes, MaxRecovered, MaxFaults, MaxLasting, MaxLastingSessions})
 }
 
 func newPool(p params.LLMQ, self wire.Hash, l limits) *Pool {

@@ -36,56 +36,122 @@ type Signed struct {
 	Fresh bool // the vote is to be stored in the same commit, and nothing leaves before
 	Sends []Send
 
-	Recovered *wire.RecoveredSig // there is one already: nothing was signed
+	Recovered *wire.RecoveredSig // there is one already, for a request of a height: nothing was signed
 }
 
-// Sign makes our share of a request in a quorum; sign is by our key share of
-// that quorum. The same request in any quorum again gives the same vote and,
-// in the same quorum, the same share: after a restart it is how signing goes
-// on. Errors are ErrUnknownQuorum to ErrFull.
+// Sign makes our share of a request in a quorum and sees to it that it gets to
+// the recovery members; sign is by our key share of that quorum. The same
+// request in any quorum again gives the same vote and, in the same quorum, the
+// same share: after a restart it is how signing goes on. Errors are
+// ErrUnknownQuorum to ErrFull.
 func (p *Pool) Sign(quorum wire.Hash, r Request, sign func(hash wire.Hash) wire.Signature) (Signed, error) {
-	if d, ok := p.recovered[r.ID]; ok {
-		if d.MessageHash != r.MessageHash {
-			return Signed{}, ErrDecided
+	if d, ok := p.recovered[r.ID]; ok && d.MessageHash == r.MessageHash {
+		if r.Height == Lasting { // the signature will be forgotten, our word is not to be
+			return p.Share(quorum, r, sign)
 		}
 		return Signed{Recovered: &d.RecoveredSig}, nil
 	}
-	vote, voted := p.votes[r.ID]
-	if voted && vote.MessageHash != r.MessageHash {
-		return Signed{}, ErrVoted
-	}
-	q, ok := p.quorums[quorum]
-	if !ok {
-		return Signed{}, ErrUnknownQuorum
-	}
-	i, member := q.Index(p.self)
-	switch {
-	case !member || !q.valid[i] || q.vector == nil:
-		return Signed{}, ErrNotMember
-	case !signable(r.Height, p.height):
-		return Signed{}, ErrHeight
-	case !voted && len(p.votes) >= p.limits.votes:
-		return Signed{}, ErrFull
+	c, err := p.consent(quorum, r)
+	if err != nil {
+		return Signed{}, err
 	}
 	s := p.sessions[r.ID][quorum]
+	if r.Height == Lasting && (s == nil || s.own == nil) && p.ownLasting() >= p.limits.lastingSessions {
+		return Signed{}, ErrFull
+	}
 	if s == nil {
-		if s = p.openOwn(q, r.ID); s == nil {
+		if s = p.openOwn(c.quorum, r.ID); s == nil {
 			return Signed{}, ErrFull
 		}
 	}
-	if !voted {
-		vote = Vote{p.params.Type, quorum, r}
-		p.votes[r.ID] = vote
-	}
+	p.votes[r.ID] = c.vote
 	if s.own == nil {
-		x := wire.SigShare{Type: p.params.Type, QuorumHash: quorum, Member: uint16(i), ID: r.ID, MessageHash: r.MessageHash}
-		x.Signature = sign(x.SignHash())
-		s.own = &own{share: x, started: p.height, order: q.RecoveryMembers(r.ID)}
+		x := c.share(r, sign)
+		s.own = &own{share: x, started: p.height, order: c.quorum.RecoveryMembers(r.ID)}
 		if sig, err := bls.ParseSignature(x.Signature); err == nil && s.known(x) == Taken {
 			p.add(s, pending{share{x, sig}, Source{}})
 		}
 	}
-	return Signed{Share: s.own.share, Vote: vote, Fresh: !voted, Sends: p.sends(s)}, nil
+	return Signed{Share: s.own.share, Vote: c.vote, Fresh: c.fresh, Sends: p.sends(s)}, nil
+}
+
+// Share is Sign for a share that the caller takes care of: nothing is sent, and
+// it is made for what the quorum has signed, too.
+func (p *Pool) Share(quorum wire.Hash, r Request, sign func(hash wire.Hash) wire.Signature) (Signed, error) {
+	c, err := p.consent(quorum, r)
+	if err != nil {
+		return Signed{}, err
+	}
+	p.votes[r.ID] = c.vote
+	return Signed{Share: c.share(r, sign), Vote: c.vote, Fresh: c.fresh}, nil
+}
+
+// consent is that we may sign a request, and in which place.
+type consent struct {
+	quorum *Quorum
+	member uint16
+	vote   Vote
+	fresh  bool // the vote is new, or is never to be forgotten from now on
+}
+
+// consent judges a request by all that we signed and know. It changes nothing.
+func (p *Pool) consent(quorum wire.Hash, r Request) (consent, error) {
+	if p.Conflicting(r.ID, r.MessageHash) {
+		return consent{}, ErrDecided
+	}
+	vote, voted := p.votes[r.ID]
+	if voted && vote.MessageHash != r.MessageHash {
+		return consent{}, ErrVoted
+	}
+	q, ok := p.quorums[quorum]
+	if !ok {
+		return consent{}, ErrUnknownQuorum
+	}
+	if !voted {
+		vote = Vote{p.params.Type, quorum, r}
+	}
+	lasts := r.Height == Lasting && (!voted || vote.Height != Lasting)
+	i, member := q.Index(p.self)
+	switch {
+	case !member || !q.valid[i] || q.vector == nil:
+		return consent{}, ErrNotMember
+	case !signable(r.Height, p.height):
+		return consent{}, ErrHeight
+	case !voted && len(p.votes) >= p.limits.votes, lasts && p.lasting() >= p.limits.lasting:
+		return consent{}, ErrFull
+	}
+	if lasts {
+		vote.Height = Lasting // or it would be forgotten, and the request signed again
+	}
+	return consent{q, uint16(i), vote, !voted || lasts}, nil
+}
+
+func (c consent) share(r Request, sign func(hash wire.Hash) wire.Signature) wire.SigShare {
+	x := wire.SigShare{Type: c.vote.Type, QuorumHash: c.quorum.Hash, Member: c.member, ID: r.ID, MessageHash: r.MessageHash}
+	x.Signature = sign(x.SignHash())
+	return x
+}
+
+// lasting counts the votes that are never forgotten.
+func (p *Pool) lasting() (n int) {
+	for _, v := range p.votes {
+		if v.Height == Lasting {
+			n++
+		}
+	}
+	return n
+}
+
+// ownLasting counts the sessions of ours for which such a vote was given.
+func (p *Pool) ownLasting() (n int) {
+	for id, of := range p.sessions {
+		for _, s := range of {
+			if s.own != nil && p.votes[id].Height == Lasting {
+				n++
+			}
+		}
+	}
+	return n
 }
 
 func (p *Pool) sends(s *session) (list []Send) {

@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"math"
 
 	"github.com/proctornet/proctor/params"
 	"github.com/proctornet/proctor/wire"
@@ -21,15 +22,19 @@ var (
 )
 
 // VoteBlocks is how long a Vote is kept below the tip, Dash's week. It exceeds
-// what is signed for, params.BanWindow, by more than any reorganisation: a
-// request whose vote was forgotten is never signed again.
+// what is signed for, params.BanWindow, by more than any reorganisation: at
+// that height a request whose vote was forgotten is never signed again.
 const VoteBlocks = 4032
+
+// Lasting is the Height of a request whose id covers none. It is signed at any
+// tip, so its Vote may never be forgotten: as a height it lies above all tips.
+const Lasting int32 = math.MaxInt32
 
 // Request asks a quorum to sign.
 type Request struct {
 	ID          wire.Hash
 	MessageHash wire.Hash
-	Height      int32 // which the id covers: it tells when the request is too old
+	Height      int32 // which the id covers: it tells when the request is too old; or Lasting
 }
 
 // BanRequest is the request that signs m, a ban without signature.
@@ -74,5 +79,5 @@ func ParseVote(b []byte) (Vote, error) {
 // signable reports whether a request of a height may be signed at tip.
 func signable(height, tip int32) bool {
 	age := int64(tip) - int64(height)
-	return 0 <= age && age <= params.BanWindow
+	return height == Lasting || 0 <= age && age <= params.BanWindow
 }
