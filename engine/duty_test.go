@@ -172,7 +172,7 @@ func TestDuty_Checkpoints(t *testing.T) {
 	if len(held) != 1 || len(outs[len(outs)-1].Alarms) > 0 && outs[len(outs)-1].Alarms[0].Kind == AlarmCheckpoint {
 		t.Errorf("%d held of our own, alarms %v", len(held), outs[len(outs)-1].Alarms)
 	}
-	if got := marks(r.follow(b, 2, 4)); len(got) > 0 {
+	if got := marks(r.follow(b, 1, 4)); len(got) > 0 {
 		t.Errorf("published at %v again", got)
 	}
 }
