@@ -40,18 +40,20 @@ func (e *Engine) duties(out *Effects) {
 
 // sendAgain sends once more what we owed before a stop and what still counts:
 // it was stored before it was sent, and may never have left. A proof has
-// another chance before it is missed; these have not.
+// another chance before it is missed; these have not. What will be past all use
+// in a few blocks stays here: gossip tells newcomers of messages that are
+// seconds old, and whoever brings something too old is blamed for it.
 func (e *Engine) sendAgain(out *Effects) {
 	self, tip := e.config.ProTxHash, e.tree.Tip().Height
 	for _, held := range e.heardCheckpoints.All() {
 		for _, c := range held {
-			if c.Voter == self && c.Height >= tip-params.VoteDelay {
+			if c.Voter == self && c.Height >= tip-params.VoteDelay+params.BanHeightSlack {
 				out.Publications = append(out.Publications, Publication{TopicCheckpoint, c.Bytes()})
 			}
 		}
 	}
 	for _, v := range e.heardVotes.All() {
-		if v.Voter == self {
+		if v.Voter == self && v.Height >= tip-params.CertificateLast+params.BanHeightSlack {
 			out.Publications = append(out.Publications, Publication{TopicVote, v.Bytes()})
 		}
 	}

@@ -81,7 +81,7 @@ var faults = []fault{
 	{"contribution lies, and is justified", 4, lies{wire.KindContribution: changed(wrongShares)}, true, true, true},
 	{"contribution lies, justification omitted", 1, lies{wire.KindContribution: changed(wrongShares), wire.KindJustification: omitted}, false, false, false},
 	{"contribution lies, justification too", 2, lies{wire.KindContribution: changed(wrongShares), wire.KindJustification: changed(wrongAnswer)}, false, false, true},
-	{"complaint lies", 4, lies{wire.KindContribution: alsoComplains}, true, false, true},
+	{"complaint lies", 4, lies{wire.KindContribution: alsoComplains}, true, true, true},
 	{"two contributions", 3, lies{wire.KindContribution: twoContributions}, false, true, false}, // it is outvoted, and knows
 	{"commitment omitted", 4, lies{wire.KindPrematureCommitment: omitted}, true, false, false},
 	{"commitment lies", 4, lies{wire.KindPrematureCommitment: changed(wrongVector)}, true, false, false},
