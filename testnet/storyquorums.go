@@ -216,7 +216,9 @@ func (s *Story) killedInOneDKG(ctx context.Context) (string, error) {
 		view := c.Node(victim).Snapshot()
 		for _, st := range view.DKG {
 			base, killed = st.Height, view.TipHeight()
-			if st.Self >= 0 && st.Phase == dkg.Complain && st.Members[st.Self].Contributed > 0 {
+			llmq, _ := view.State.LLMQ(st.Type)
+			heard := killed > base+2*llmq.DKGPhaseBlocks // the others' complaints, which nobody sends again either
+			if st.Self >= 0 && st.Phase == dkg.Complain && heard && st.Members[st.Self].Contributed > 0 {
 				return true
 			}
 		}
